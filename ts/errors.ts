@@ -1,0 +1,40 @@
+/** What this library throws on purpose, and the closed list of codes to tell it apart by. */
+
+/** Everything this library throws on purpose carries one of these. */
+export type ErrorCode =
+  | "invalid-argument"
+  | "invalid-key"
+  | "invalid-prefix"
+  | "invalid-value"
+  | "corrupt-bytes"
+  | "unsupported-format"
+  | "too-large"
+  | "clock-drift"
+  | "below-horizon"
+  | "transaction-open"
+  | "closed"
+  | "engine-poisoned"
+  | "engine-unavailable"
+  | "out-of-memory";
+
+/** Who must re-read when a part is refused as `below-horizon`. */
+export type Side = "receiver" | "sender";
+
+export interface LastwriteErrorOptions extends ErrorOptions {
+  /** Only with `below-horizon` from `merge` and `reread`: who has to re-read. */
+  readonly side?: Side;
+}
+
+/** An error to tell apart by `code`, never by its message. */
+export class LastwriteError extends Error {
+  override readonly name = "LastwriteError";
+  readonly code: ErrorCode;
+  /** Who has to re-read, when `code` is `below-horizon`; else undefined. */
+  readonly side: Side | undefined;
+
+  constructor(code: ErrorCode, message: string, options?: LastwriteErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.side = options?.side;
+  }
+}
