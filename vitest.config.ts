@@ -1,0 +1,44 @@
+import { defineConfig } from "vitest/config";
+
+// The sources themselves are tested, not dist: see `exports` and `imports` in package.json.
+// Vite's own conditions have to be repeated, because the list replaces them.
+const conditions = ["lastwrite-source", "module", "node", "development|production"];
+
+const shared = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+};
+
+const heavier = ["test/engines/**/*.test.ts", "test/laws/**/*.test.ts"];
+const integration = ["test/integration/**/*.test.ts", "test/package/**/*.test.ts"];
+const browser = ["test/browser/**/*.test.ts"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...shared,
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: [...heavier, ...integration, ...browser, "**/node_modules/**"],
+          testTimeout: 20_000,
+        },
+      },
+      { ...shared, test: { name: "engines", include: heavier, testTimeout: 120_000 } },
+      {
+        ...shared,
+        test: {
+          name: "integration",
+          include: integration,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        ...shared,
+        test: { name: "browser", include: browser, testTimeout: 60_000, hookTimeout: 60_000 },
+      },
+    ],
+  },
+});
