@@ -1,4 +1,4 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 // The sources themselves are tested, not dist: see `exports` and `imports` in package.json.
 // Vite's own conditions have to be repeated, because the list replaces them.
@@ -13,7 +13,7 @@ const heavier = ["test/engines/**/*.test.ts", "test/laws/**/*.test.ts"];
 const integration = ["test/integration/**/*.test.ts", "test/package/**/*.test.ts"];
 const browser = ["test/browser/**/*.test.ts"];
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
@@ -42,3 +42,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

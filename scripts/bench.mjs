@@ -1,0 +1,51 @@
+/**
+ * Runs a benchmark on the built package: `node scripts/bench.mjs speed|memory|peers [argument…]`.
+ * Sets up whatever it needs and is not there yet.
+ */
+import "./node-version.mjs";
+import { dirname, join } from "node:path";
+
+import { hasPackages, installPackages } from "./packages.mjs";
+import { root, run, runPackage, runSteps } from "./run.mjs";
+import { stepsOf } from "./steps.mjs";
+
+const files = {
+  speed: "bench/speed.bench.ts",
+  memory: "bench/memory.bench.ts",
+  peers: "bench/peers/peers.bench.ts",
+};
+
+const peersPackages = {
+  name: "peers",
+  does: "installs the libraries that lastwrite is compared with",
+  usually: "20 s",
+  isFresh: () => hasPackages("bench/peers"),
+  run: () => installPackages("bench/peers"),
+};
+
+const [name, ...args] = process.argv.slice(2);
+const file = files[name];
+if (file === undefined) {
+  console.error(`there is no benchmark "${name}"; there are: ${Object.keys(files).join(", ")}`);
+  process.exit(2);
+}
+
+const steps = [...stepsOf(["build"]), ...(name === "peers" ? [peersPackages] : [])];
+if (await runSteps(steps)) {
+  // Node 20 reads no TypeScript. Packages, ours too, stay outside, so that what is measured is what is published.
+  const built = join(root, dirname(file), ".bench-build", `${name}.mjs`);
+  await runPackage("esbuild/bin/esbuild", [
+    file,
+    "--bundle",
+    "--packages=external",
+    "--platform=node",
+    "--format=esm",
+    "--target=node20",
+    "--sourcemap=inline",
+    "--log-level=warning",
+    `--outfile=${built}`,
+  ]);
+  await run(process.execPath, ["--expose-gc", "--enable-source-maps", built, ...args]);
+} else {
+  process.exitCode = 1;
+}
