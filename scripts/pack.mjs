@@ -1,6 +1,7 @@
 /**
- * Writes the packages as they are published into target/package/: `lastwrite` and one package for each
- * system whose addon is built. Prints the paths of the tarballs. See docs/publishing.md.
+ * Writes the packages as they are published, as folders and as tarballs: `lastwrite`, and one package for
+ * each system whose addon is built. `node scripts/pack.mjs [folder]`; default: target/package. See
+ * docs/publishing.md.
  */
 import {
   copyFileSync,
@@ -11,35 +12,36 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
-import { output, root } from "./run.mjs";
+import { runNpm } from "./packages.mjs";
+import { root } from "./run.mjs";
 import { triples } from "./triples.mjs";
 
-const target = join(root, "target", "package");
+const target = resolve(process.argv[2] ?? join(root, "target", "package"));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const { version, license, author, engines } = manifest;
 
+for (const needed of ["dist/index.js", "dist/engine/lastwrite.wasm"]) {
+  if (existsSync(join(root, needed))) continue;
+  console.error(`${needed} is missing; run "npm run build" first`);
+  process.exit(1);
+}
 rmSync(target, { recursive: true, force: true });
-console.log(
-  await packed("lastwrite", mainManifest(), (folder) => {
-    cpSync(join(root, "dist"), join(folder, "dist"), { recursive: true });
-    for (const file of ["README.md", "CHANGELOG.md"]) {
-      if (existsSync(join(root, file))) copyFileSync(join(root, file), join(folder, file));
-    }
-  }),
-);
+await pack("lastwrite", mainManifest(), (folder) => {
+  cpSync(join(root, "dist"), join(folder, "dist"), { recursive: true });
+  for (const file of ["README.md", "CHANGELOG.md"]) {
+    if (existsSync(join(root, file))) copyFileSync(join(root, file), join(folder, file));
+  }
+});
 for (const triple of triples) {
   const addon = `lastwrite.${triple.name}.node`;
   const built = join(root, "bindings", "node", addon);
   if (!existsSync(built)) continue;
-  const binary = `node-${triple.name}`;
-  console.log(
-    await packed(binary, binaryManifest(triple, addon), (folder) => {
-      copyFileSync(built, join(folder, addon));
-      writeFileSync(join(folder, "README.md"), `The addon of \`lastwrite\` for ${triple.rust}.\n`);
-    }),
-  );
+  await pack(`node-${triple.name}`, binaryManifest(triple, addon), (folder) => {
+    copyFileSync(built, join(folder, addon));
+    writeFileSync(join(folder, "README.md"), `The addon of \`lastwrite\` for ${triple.rust}.\n`);
+  });
 }
 
 /**
@@ -47,7 +49,11 @@ for (const triple of triples) {
  * which cannot stand there before they are published.
  */
 function mainManifest() {
-  const { devDependencies: _, allowScripts: __, scripts: ___, ...published } = manifest;
+  const published = Object.fromEntries(
+    Object.entries(manifest).filter(
+      ([field]) => !["scripts", "devDependencies", "allowScripts"].includes(field),
+    ),
+  );
   return {
     ...published,
     imports: withoutSources(manifest.imports),
@@ -84,16 +90,12 @@ function withoutSources(conditions) {
   );
 }
 
-/** Writes a package's folder, packs it, and returns the tarball's path. */
-async function packed(name, packageManifest, addFiles) {
+/** Writes a package's folder and packs it. */
+async function pack(name, packageManifest, addFiles) {
   const folder = join(target, name);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(packageManifest, undefined, 2)}\n`);
   copyFileSync(join(root, "LICENSE"), join(folder, "LICENSE"));
   addFiles(folder);
-  const file = (await output("npm", ["pack", folder, "--silent", "--pack-destination", target]))
-    ?.split("\n")
-    .pop();
-  if (file === undefined) throw new Error(`npm pack ${folder} failed`);
-  return join(target, file);
+  await runNpm(["pack", folder, "--loglevel=error", "--pack-destination", target]);
 }

@@ -24,18 +24,13 @@ export function hasPackages(folder) {
 
 /** Installs the packages of the lock file of `folder`. */
 export function installPackages(folder, args = []) {
-  // npm under Windows is no program but a script, which only npm's own path can start.
+  return runNpm(["ci", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error", ...args]);
+}
+
+/** Runs npm. Under Windows it is no program but a script, which only the path that npm itself tells can start. */
+export function runNpm(args) {
   const npm = process.env.npm_execpath;
-  const command = [
-    "ci",
-    "--prefix",
-    folder,
-    "--no-audit",
-    "--no-fund",
-    "--loglevel=error",
-    ...args,
-  ];
-  return npm === undefined ? run("npm", command) : run(process.execPath, [npm, ...command]);
+  return npm === undefined ? run("npm", args) : run(process.execPath, [npm, ...args]);
 }
 
 function packagesOf(file) {

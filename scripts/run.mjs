@@ -57,14 +57,14 @@ export async function runSteps(steps) {
       continue;
     }
     console.log(`\n▸ ${step.name}: ${step.does} (usually ${step.usually})`);
-    const start = performance.now();
+    const startMs = performance.now();
     let error;
     try {
       await step.run();
     } catch (caught) {
       error = caught;
     }
-    const took = `${((performance.now() - start) / 1_000).toFixed(1)} s`;
+    const took = `${((performance.now() - startMs) / 1_000).toFixed(1)} s`;
     taken.push({ name: step.name, took, error });
     if (error === undefined) continue;
     console.error(error instanceof StepError ? `\n✗ ${step.name}: ${error.message}` : error);
