@@ -8,18 +8,19 @@
 import { pack, unpack } from "msgpackr";
 
 /** `undefined` as a value means removed. */
-type Row = readonly [key: string, value: unknown, stamp: number, writer: string];
-type Entry = { readonly value: unknown; readonly stamp: number; readonly writer: string };
+type Row = readonly [key: string, value: unknown, stamp: number, writer: number];
+type Entry = { readonly value: unknown; readonly stamp: number; readonly writer: number };
 
 export class LwwMap {
   readonly #entries = new Map<string, Entry>();
   /** The greatest stamp seen from each writer. */
-  readonly #version = new Map<string, number>();
-  readonly #writer: string;
+  readonly #version = new Map<number, number>();
+  readonly #writer: number;
   readonly #clock: () => number;
   #stamp = 0;
 
-  constructor(writer: string, clock: () => number = Date.now, snapshot?: Uint8Array) {
+  /** `writer` is a random integer of 31 bits, as small as a name can be and still be drawn by everyone alone. */
+  constructor(writer: number, clock: () => number = Date.now, snapshot?: Uint8Array) {
     this.#writer = writer;
     this.#clock = clock;
     if (snapshot) this.merge(snapshot);
@@ -48,7 +49,7 @@ export class LwwMap {
 
   /** Everything that a peer at `version` has not seen; without one, everything: also the snapshot. */
   deltaSince(version?: Uint8Array): Uint8Array {
-    const pairs: readonly (readonly [string, number])[] = version ? unpack(version) : [];
+    const pairs: readonly (readonly [number, number])[] = version ? unpack(version) : [];
     const seen = new Map(pairs);
     const rows: Row[] = [];
     for (const [key, { value, stamp, writer }] of this.#entries) {
