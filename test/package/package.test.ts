@@ -58,7 +58,7 @@ describe("the manifest", () => {
       "--no-definitely-typed",
       "--exclude-entrypoints=lastwrite.wasm",
     ];
-    expect(run(process.execPath, args, here)).toContain("No problems found");
+    expect(() => run(process.execPath, args, here)).not.toThrow();
   });
 
   test("has no script that runs at installation", () => {
@@ -134,7 +134,8 @@ async function bundleByWebpack(app: string, out: string): Promise<void> {
   });
   const stats = await promisify(compiler.run.bind(compiler))();
   await promisify(compiler.close.bind(compiler))();
-  expect(stats?.toString({ preset: "errors-warnings" })).toBe("");
+  const { errors, warnings } = stats?.toJson({ all: false, errors: true, warnings: true }) ?? {};
+  expect({ errors, warnings }).toEqual({ errors: [], warnings: [] });
   copyPage(app, out);
 }
 
