@@ -8,9 +8,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { runNpm } from "./packages.mjs";
 import { root } from "./run.mjs";
 
-const file = join(root, process.argv[2] ?? ".", "package-lock.json");
+const folder = process.argv[2] ?? ".";
+const file = join(root, folder, "package-lock.json");
 const lock = JSON.parse(readFileSync(file, "utf8"));
 const { packages } = lock;
 const missing = Object.entries(packages).flatMap(([path, dependant]) =>
@@ -19,12 +21,16 @@ const missing = Object.entries(packages).flatMap(([path, dependant]) =>
     .map(([name, version]) => ({ name, version, dev: dependant.dev })),
 );
 for (const { name, version, dev } of missing) {
-  packages[`node_modules/${name}`] = { version, ...systemOf(name), ...(dev && { dev }), optional: true };
+  packages[`node_modules/${name}`] = {
+    version,
+    ...systemOf(name),
+    ...(dev && { dev }),
+    optional: true,
+  };
 }
-lock.packages = Object.fromEntries(
-  Object.entries(packages).toSorted(([a], [b]) => a.localeCompare(b, "en")),
-);
-writeFileSync(file, `${JSON.stringify(lock, undefined, 2)}\n`);
+writeFileSync(file, JSON.stringify(lock));
+// npm puts the file into its own order, and shows that it accepts it.
+await runNpm(["install", "--package-lock-only", "--prefix", folder, "--no-audit", "--no-fund"]);
 console.log(`added ${missing.length} packages to ${file}`);
 
 /** Whether the package at `path` would find `name` where Node looks for it. */
@@ -37,7 +43,8 @@ function isFound(path, name) {
 function systemOf(name) {
   const cpu = /\b(arm64|arm|ia32|loong64|ppc64|riscv64|s390x|wasm32|x64)\b/.exec(name)?.[1];
   const os = /\b(android|darwin|freebsd|linux|openharmony|win32)\b/.exec(name)?.[1];
-  if (cpu === undefined) throw new Error(`${name} is missing, and its name tells no system; add it by hand`);
+  if (cpu === undefined)
+    throw new Error(`${name} is missing, and its name tells no system; add it by hand`);
   const libc = os === "linux" && /-(gnu|musl)/.exec(name)?.[1];
   return {
     cpu: [cpu],

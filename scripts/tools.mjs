@@ -21,7 +21,7 @@ const cargoTools = {
     // Its lock file names versions that not every registry has yet.
     locked: false,
   },
-  coverage: { name: "cargo-llvm-cov", version: () => "0.8.1", locked: true },
+  coverage: { name: "cargo-llvm-cov", version: () => "0.9.1", locked: true },
 };
 
 /** What wasm-pack has to find: itself and wasm-bindgen at the version of Cargo.lock. */
