@@ -1,0 +1,28 @@
+/**
+ * What the layers over a dictionary (persistence, sync) may reach and its users may not: the engine below it, for exports by cursor, ranges and
+ * hashes, and merges into it that notify as `merge` does.
+ */
+
+import type { EngineDictionary } from "../engine/contract.ts";
+import type { Dictionary, MergeResult } from "./contract.ts";
+
+export interface DictionaryInternals {
+  /** To read and to export. What is written or merged here, nobody is notified of. */
+  readonly entries: EngineDictionary;
+  /** `merge`; `adopt` as in the engine's contract. */
+  merge(frame: Uint8Array, adopt: boolean): MergeResult;
+}
+
+const known = new WeakMap<Dictionary, DictionaryInternals>();
+
+/** Called once by each dictionary. */
+export function expose(dictionary: Dictionary, internals: DictionaryInternals): void {
+  known.set(dictionary, internals);
+}
+
+/** The internals of a dictionary made by `createDictionary`. */
+export function internalsOf(dictionary: Dictionary): DictionaryInternals {
+  const internals = known.get(dictionary);
+  if (internals === undefined) throw new TypeError("not a dictionary of createDictionary");
+  return internals;
+}
