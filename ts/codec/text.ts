@@ -1,0 +1,90 @@
+/** Text as UTF-8, the order of its bytes, and what a key and a prefix may be. */
+
+import { LastwriteError } from "../errors.ts";
+import { corrupt } from "./numbers.ts";
+
+/** The longest key or prefix. */
+export const KEY_BYTES_MAX = 1024;
+
+// A byte order mark is a character like any other.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+export function encodeText(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+/** Refuses what is not UTF-8 with `corrupt-bytes`. */
+export function decodeText(bytes: Uint8Array): string {
+  return asciiText(bytes) ?? decodeUtf8(bytes);
+}
+
+/** Orders well-formed text as its UTF-8 bytes would be, which is by code point. */
+export function compareText(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const left = a.charCodeAt(at);
+    const right = b.charCodeAt(at);
+    if (left !== right) return surrogatesLast(left) - surrogatesLast(right);
+  }
+  return a.length - b.length;
+}
+
+/** Refuses what is no key with `invalid-key`. */
+export function checkKey(key: string): void {
+  if (!isKey(key)) {
+    throw new LastwriteError(
+      "invalid-key",
+      `a key has 1 to ${KEY_BYTES_MAX} bytes of UTF-8; choose another one`,
+    );
+  }
+}
+
+/** Refuses what is no prefix with `invalid-prefix`. */
+export function checkPrefix(prefix: string): void {
+  if (!isPrefix(prefix)) {
+    throw new LastwriteError(
+      "invalid-prefix",
+      `a prefix is empty or ends in "/", and has at most ${KEY_BYTES_MAX} bytes of UTF-8`,
+    );
+  }
+}
+
+export function isKey(key: string): boolean {
+  return key.length > 0 && fits(key);
+}
+
+export function isPrefix(prefix: string): boolean {
+  return (prefix === "" || prefix.endsWith("/")) && fits(prefix);
+}
+
+function fits(text: string): boolean {
+  // A unit of UTF-16 takes at most three bytes, so most texts need not be measured.
+  if (text.length * 3 <= KEY_BYTES_MAX) return true;
+  return text.length <= KEY_BYTES_MAX && encodeText(text).length <= KEY_BYTES_MAX;
+}
+
+/** Short plain text, for which calling the decoder costs more than it does; undefined for all other. */
+function asciiText(bytes: Uint8Array): string | undefined {
+  if (bytes.length > 24) return undefined;
+  let text = "";
+  for (const byte of bytes) {
+    if (byte >= 0x80) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch (error) {
+    throw corrupt(`a text is no UTF-8 (${String(error)})`);
+  }
+}
+
+/** Moves the surrogates, which stand for the greatest code points, above all other units. */
+function surrogatesLast(unit: number): number {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
+}

@@ -1,0 +1,41 @@
+/** The engine in plain TypeScript: what the others are tested against, and what runs where neither of them loads. */
+
+import { decodeFrame, encodeEntriesFrame, KIND } from "../codec/frame.ts";
+import { columnsOfEntries, entriesOfColumns } from "./columns.ts";
+import type { Engine, ScratchMerge } from "./contract.ts";
+import { createScriptDictionary, lanesBytes } from "./script/dictionary.ts";
+import { mergeEntries, scratchTarget, subtractLanes } from "./script/holdings.ts";
+
+/** An engine that needs nothing but the language. All its dictionaries live in the heap of the caller. */
+export function scriptEngine(): Engine {
+  return {
+    backend: "script",
+    create: createScriptDictionary,
+    decodeEntries: (frame) => columnsOfEntries(decodeFrame(frame, KINDS_WITH_ENTRIES).entries),
+    encodeEntries: (columns) => encodeEntriesFrame(entriesOfColumns(columns)),
+    scratchMerge,
+  };
+}
+
+const KINDS_WITH_ENTRIES = [KIND.delta, KIND.snapshot, KIND.changes, KIND.entries];
+
+function scratchMerge(
+  held: Uint8Array,
+  frame: Uint8Array,
+  now: number,
+  driftMaxMs: number,
+): ScratchMerge {
+  const heldEntries = decodeFrame(held, [KIND.entries]).entries;
+  const incoming = decodeFrame(frame, KINDS_WITH_ENTRIES).entries;
+  const accepted = incoming.filter(({ stamp }) => stamp.millis <= now + driftMaxMs);
+
+  const target = scratchTarget();
+  mergeEntries(target, heldEntries);
+  const digestBefore = target.holdings.digest;
+  const winners = mergeEntries(target, accepted);
+  return {
+    winners: columnsOfEntries(accepted.filter((entry) => winners.has(entry))),
+    digestDifference: lanesBytes(subtractLanes(target.holdings.digest, digestBefore)),
+    refusedCount: incoming.length - accepted.length,
+  };
+}

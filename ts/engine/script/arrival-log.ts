@@ -1,0 +1,59 @@
+/** Where each entry held stands in the order of arrival. */
+
+/** Anything that stands in the log. */
+export interface Placed {
+  /** Its number in the log. */
+  place: number;
+}
+
+/** Places numbered from 0; an entry that leaves one leaves it empty. */
+export class ArrivalLog<T extends Placed> {
+  #places: (T | undefined)[] = [];
+  /** The number of the first place that is kept. */
+  #start = 0;
+
+  /** The number that the next arrival gets. */
+  get head(): number {
+    return this.#start + this.#places.length;
+  }
+
+  append(entry: T): void {
+    entry.place = this.head;
+    this.#places.push(entry);
+  }
+
+  leave({ place }: T): void {
+    this.#places[place - this.#start] = undefined;
+  }
+
+  /** Gives an entry back the place that it left. */
+  restore(entry: T): void {
+    this.#places[entry.place - this.#start] = entry;
+  }
+
+  /** Forgets all places from `head` on. */
+  truncate(head: number): void {
+    this.#places.length = head - this.#start;
+  }
+
+  /** Closes the gaps once they outnumber the entries held, of which there are `count`. */
+  packIfSparse(count: number): void {
+    if (this.#places.length - count <= count + SPARE_PLACES) return;
+    const head = this.head;
+    this.#places = this.#places.filter((entry) => entry !== undefined);
+    this.#start = head - this.#places.length;
+    this.#places.forEach((entry, at) => {
+      if (entry !== undefined) entry.place = this.#start + at;
+    });
+  }
+
+  /** The entries that arrived at `place` or later, in order. */
+  *since(place: number): Generator<T, void, undefined> {
+    for (let at = Math.max(0, place - this.#start); at < this.#places.length; at++) {
+      const entry = this.#places[at];
+      if (entry !== undefined) yield entry;
+    }
+  }
+}
+
+const SPARE_PLACES = 64;

@@ -1,0 +1,211 @@
+/** Handing out entries: deltas and snapshots in parts, changes by arrival, entries by hash. */
+
+import { LastwriteError } from "../../errors.ts";
+import {
+  BLOCK_ENTRIES_MAX,
+  encodedEntry,
+  type EncodedEntry,
+  sharedLength,
+} from "../../codec/block.ts";
+import { hasDot, NO_DOTS, type Version } from "../../codec/dots.ts";
+import { compareDots, compareKeys, idBytes } from "../../codec/entry.ts";
+import { deltaIdOf, encodeFrame, type Header, KIND } from "../../codec/frame.ts";
+import { ByteWriter } from "../../codec/numbers.ts";
+import { encodeVersion } from "../../codec/version.ts";
+import type { Changes, ExportOptions } from "../contract.ts";
+import type { HeldEntry, State } from "./state.ts";
+
+/** `ExportOptions`, checked and whole. */
+export interface ExportLimits {
+  readonly partBytesMax: number;
+  readonly stampLimitMs: number;
+  readonly ownStorage: boolean;
+}
+
+export function exportLimits({
+  partBytesMax = Infinity,
+  stampLimitMs = Infinity,
+  ownStorage = false,
+}: ExportOptions = {}): ExportLimits {
+  checkLimit("partBytesMax", partBytesMax, 1);
+  checkLimit("stampLimitMs", stampLimitMs, 0);
+  return { partBytesMax, stampLimitMs, ownStorage };
+}
+
+/** The parts of a delta since `base`. */
+export function exportDelta(state: State, base: Version, limits: ExportLimits): Uint8Array[] {
+  const entries = [...state.holdings.all()].filter((held) => !hasDot(base, held.dot));
+  return exportParts(
+    state,
+    { kind: KIND.delta, base },
+    entries.toSorted((a, b) => compareDots(a.dot, b.dot)),
+    limits,
+  );
+}
+
+/** The parts of a snapshot. */
+export function exportSnapshot(state: State, limits: ExportLimits): Uint8Array[] {
+  return exportParts(
+    state,
+    { kind: KIND.snapshot },
+    [...state.holdings.all()].toSorted(compareKeys),
+    limits,
+  );
+}
+
+/** The entries that arrived at `seq` or later, as many as fit into one frame. */
+export function exportChanges(state: State, seq: number, limits: ExportLimits): Changes {
+  const { head } = state.log;
+  if (!Number.isInteger(seq) || seq < 0 || seq > head) {
+    throw new LastwriteError(
+      "invalid-argument",
+      `no change has the number ${seq}; numbers go from 0 to ${head}`,
+    );
+  }
+  const weight = new PartWeight(limits.partBytesMax);
+  const taken: HeldEntry[] = [];
+  let next = seq;
+  let isTainted = false;
+  let atHead = true;
+  for (const held of state.log.since(seq)) {
+    if (held.stamp.millis > limits.stampLimitMs) {
+      isTainted = true;
+    } else if (weight.take(encodedEntry(held))) {
+      taken.push(held);
+    } else {
+      atHead = false;
+      break;
+    }
+    next = held.place + 1;
+  }
+  const end = atHead ? state.version.exceptions : undefined;
+  const header = { kind: KIND.changes, ...senderHeader(state), end, isTainted };
+  const frame = encodeFrame(header, taken.map(encodedEntry));
+  markSent(state, taken, limits);
+  return { frame, next: atHead ? head : next, atHead };
+}
+
+/** Entries as they come, in a frame of kind 4 that does not tell where they end. */
+export function exportEntries(
+  state: State,
+  entries: readonly HeldEntry[],
+  limits: ExportLimits,
+): Uint8Array {
+  const taken = entries.filter((held) => held.stamp.millis <= limits.stampLimitMs);
+  const isTainted = taken.length < entries.length;
+  const frame = encodeFrame(
+    { kind: KIND.changes, ...senderHeader(state), isTainted },
+    taken.map(encodedEntry),
+  );
+  markSent(state, taken, limits);
+  return frame;
+}
+
+function exportParts(
+  state: State,
+  start: Pick<Header, "kind" | "base">,
+  entries: readonly HeldEntry[],
+  limits: ExportLimits,
+): Uint8Array[] {
+  const taken = entries.filter((held) => held.stamp.millis <= limits.stampLimitMs);
+  const header: Header = {
+    ...start,
+    ...senderHeader(state),
+    isTainted: taken.length < entries.length,
+  };
+  const parts = splitParts(taken.map(encodedEntry), limits.partBytesMax);
+  const deltaId = parts.length > 1 ? deltaIdOf(exportDescription(state, start, limits)) : undefined;
+  markSent(state, taken, limits);
+  return parts.map((part, number) =>
+    encodeFrame(
+      {
+        ...header,
+        part: deltaId === undefined ? undefined : { deltaId, number },
+        end: number === parts.length - 1 ? state.version.exceptions : undefined,
+      },
+      part,
+    ),
+  );
+}
+
+function splitParts(entries: readonly EncodedEntry[], partBytesMax: number): EncodedEntry[][] {
+  const first: EncodedEntry[] = [];
+  const parts = [first];
+  let part = first;
+  let weight = new PartWeight(partBytesMax);
+  for (const entry of entries) {
+    if (!weight.take(entry)) {
+      part = [];
+      parts.push(part);
+      weight = new PartWeight(partBytesMax);
+      weight.take(entry);
+    }
+    part.push(entry);
+  }
+  return parts;
+}
+
+/** Reckons what a part weighs while entries are put into it. */
+class PartWeight {
+  readonly #max: number;
+  #weight = 0;
+  #count = 0;
+  #keyBefore: Uint8Array | undefined;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Whether the entry still has its place in the part; the first one always has. */
+  take({ keyBytes, payload }: EncodedEntry): boolean {
+    const isFirstOfBlock = this.#count % BLOCK_ENTRIES_MAX === 0;
+    const shared = sharedLength(isFirstOfBlock ? undefined : this.#keyBefore, keyBytes);
+    const weight = this.#weight + keyBytes.length - shared + payload.length + ENTRY_WEIGHT;
+    if (this.#count > 0 && weight > this.#max) return false;
+    this.#weight = weight;
+    this.#count++;
+    this.#keyBefore = keyBytes;
+    return true;
+  }
+}
+
+const ENTRY_WEIGHT = 16;
+
+/** What two exports have in common if and only if their parts are the same. */
+function exportDescription(
+  state: State,
+  { kind, base }: Pick<Header, "kind" | "base">,
+  limits: ExportLimits,
+): Uint8Array {
+  return new ByteWriter()
+    .u8(kind)
+    .bytes(idBytes(state.replicaId))
+    .u64(state.log.head)
+    .u64(limits.partBytesMax)
+    .u64(limits.stampLimitMs)
+    .bytes(base === undefined ? new Uint8Array(0) : encodeVersion(base))
+    .bytes(encodeVersion(state.version))
+    .bytes(encodeVersion({ ...NO_DOTS, vector: state.horizon }))
+    .finish();
+}
+
+function senderHeader(state: State): Pick<Header, "vector" | "horizon" | "collected"> {
+  return { vector: state.version.vector, horizon: state.horizon, collected: state.collected };
+}
+
+function markSent(state: State, entries: readonly HeldEntry[], limits: ExportLimits): void {
+  if (limits.ownStorage) return;
+  for (const held of entries) {
+    if (!held.isUnsent) continue;
+    held.isUnsent = false;
+    state.raiseFloor(held.stamp);
+  }
+}
+
+function checkLimit(name: string, limit: number, min: number): void {
+  if (limit >= min && (Number.isInteger(limit) || limit === Infinity)) return;
+  throw new LastwriteError(
+    "invalid-argument",
+    `${name} is ${limit}; give an integer from ${min} on, or Infinity`,
+  );
+}

@@ -1,0 +1,144 @@
+/** The entries and prefix tombstones that something holds, and what decides which of them stay. */
+
+import {
+  compareKeys,
+  compareRank,
+  compareStamps,
+  type Entry,
+  entryHash,
+  type Write,
+} from "../../codec/entry.ts";
+import type { Lanes } from "../../codec/hash.ts";
+
+/** What an entry is found by. */
+export type EntryName = Pick<Entry, "key" | "isPrefix">;
+
+/** Entries by key and prefix tombstones by prefix, with the digest of all of them. */
+export class Holdings<Held extends Entry = Entry> {
+  readonly entries: Map<string, Held> = new Map();
+  readonly prefixes: Map<string, Held> = new Map();
+  /** How many prefix tombstones there are of each length, so that covering looks at no other length. */
+  readonly #prefixLengths = new Map<number, number>();
+  #digest: Lanes = [0, 0, 0, 0];
+  #valueCount = 0;
+
+  get digest(): Lanes {
+    return this.#digest;
+  }
+
+  /** How many keys have a value. */
+  get valueCount(): number {
+    return this.#valueCount;
+  }
+
+  get count(): number {
+    return this.entries.size + this.prefixes.size;
+  }
+
+  /** Everything held, in no particular order. */
+  *all(): Generator<Held, void, undefined> {
+    yield* this.prefixes.values();
+    yield* this.entries.values();
+  }
+
+  /** What is held under the key and kind of `entry`. */
+  rivalOf(entry: EntryName): Held | undefined {
+    return (entry.isPrefix ? this.prefixes : this.entries).get(entry.key);
+  }
+
+  /** The prefix tombstones, of other prefixes, below which `entry` lies. */
+  *prefixesOver({ key, isPrefix }: EntryName): Generator<Held, void, undefined> {
+    for (const length of this.#prefixLengths.keys()) {
+      if (isPrefix ? length >= key.length : length > key.length) continue;
+      const prefix = this.prefixes.get(key.slice(0, length));
+      if (prefix !== undefined) yield prefix;
+    }
+  }
+
+  isCovered(entry: Write): boolean {
+    if (this.prefixes.size === 0) return false;
+    for (const prefix of this.prefixesOver(entry)) {
+      if (compareStamps(prefix.stamp, entry.stamp) >= 0) return true;
+    }
+    return false;
+  }
+
+  /** Puts an entry in the place of its rival, if there is one. */
+  put(entry: Held): void {
+    this.drop(entry);
+    (entry.isPrefix ? this.prefixes : this.entries).set(entry.key, entry);
+    if (entry.isPrefix) this.#countPrefix(entry.key.length, 1);
+    if (entry.value !== undefined) this.#valueCount++;
+    this.#digest = addLanes(this.#digest, entryHash(entry));
+  }
+
+  /** Removes what is held under the key and kind of `entry`, if anything is. */
+  drop(entry: EntryName): void {
+    const map = entry.isPrefix ? this.prefixes : this.entries;
+    const held = map.get(entry.key);
+    if (held === undefined) return;
+    map.delete(entry.key);
+    if (held.isPrefix) this.#countPrefix(held.key.length, -1);
+    if (held.value !== undefined) this.#valueCount--;
+    this.#digest = subtractLanes(this.#digest, entryHash(held));
+  }
+
+  #countPrefix(length: number, change: 1 | -1): void {
+    const count = (this.#prefixLengths.get(length) ?? 0) + change;
+    if (count === 0) this.#prefixLengths.delete(length);
+    else this.#prefixLengths.set(length, count);
+  }
+}
+
+/** Something that entries are merged into. */
+export interface MergeTarget {
+  readonly holdings: Holdings;
+  put(entry: Entry): void;
+  drop(entry: Entry): void;
+}
+
+/** Something to try a merge out on. */
+export function scratchTarget(): MergeTarget {
+  const holdings = new Holdings();
+  return { holdings, put: (entry) => holdings.put(entry), drop: (entry) => holdings.drop(entry) };
+}
+
+/** Merges entries by rank and cover, prefix tombstones first, and returns those that won. */
+export function mergeEntries(target: MergeTarget, incoming: readonly Entry[]): Set<Entry> {
+  const winners = new Set<Entry>();
+  for (const entry of incoming) {
+    if (!entry.isPrefix || !wins(target.holdings, entry)) continue;
+    target.put(entry);
+    winners.add(entry);
+  }
+  if (winners.size > 0) dropCovered(target);
+  for (const entry of incoming) {
+    if (entry.isPrefix || !wins(target.holdings, entry)) continue;
+    target.put(entry);
+    winners.add(entry);
+  }
+  return winners;
+}
+
+/** Whether an entry is neither covered nor of lower rank than what is held. */
+export function wins(holdings: Holdings, entry: Entry): boolean {
+  const rival = holdings.rivalOf(entry);
+  return (rival === undefined || compareRank(entry, rival) > 0) && !holdings.isCovered(entry);
+}
+
+/** Drops what prefix tombstones cover: other prefix tombstones, then entries in the order of their keys. */
+export function dropCovered(target: MergeTarget): void {
+  const { holdings } = target;
+  const prefixes = [...holdings.prefixes.values()].filter((prefix) => holdings.isCovered(prefix));
+  for (const prefix of prefixes) target.drop(prefix);
+  const entries = [...holdings.entries.values()].filter((entry) => holdings.isCovered(entry));
+  for (const entry of entries.toSorted(compareKeys)) target.drop(entry);
+}
+
+export function subtractLanes(a: Lanes, b: Lanes): Lanes {
+  return [(a[0] - b[0]) >>> 0, (a[1] - b[1]) >>> 0, (a[2] - b[2]) >>> 0, (a[3] - b[3]) >>> 0];
+}
+
+function addLanes(a: Lanes, b: Lanes): Lanes {
+  return [(a[0] + b[0]) >>> 0, (a[1] + b[1]) >>> 0, (a[2] + b[2]) >>> 0, (a[3] + b[3]) >>> 0];
+}

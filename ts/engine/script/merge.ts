@@ -1,0 +1,179 @@
+/** Merging a frame: docs/engine.md, Merge, step by step. */
+
+import { LastwriteError } from "../../errors.ts";
+import {
+  hasVersion,
+  lastCounter,
+  NO_DOTS,
+  type Vector,
+  vectorCovers,
+  type Version,
+} from "../../codec/dots.ts";
+import { compareDots, type Dot, type Entry, sameWrite, type Stamp } from "../../codec/entry.ts";
+import { type Frame, KIND } from "../../codec/frame.ts";
+import type { Change } from "../columns.ts";
+import { mergeEntries } from "./holdings.ts";
+import type { State } from "./state.ts";
+
+export interface MergeOutcome {
+  readonly appliedCount: number;
+  readonly ignoredCount: number;
+  readonly refused: readonly Entry[];
+  readonly isComplete: boolean;
+  readonly isCloned: boolean;
+}
+
+/** Merges a decoded frame of kind 1, 2 or 4. `onChange` hears of every change of a value, in order. */
+export function mergeFrame(
+  state: State,
+  frame: Frame,
+  now: number,
+  canAdopt: boolean,
+  onChange: (change: Change) => void,
+): MergeOutcome {
+  try {
+    checkHorizons(state, frame.vector, frame.horizon);
+    checkCollected(state, frame.collected, now);
+  } catch (error) {
+    if (frame.part !== undefined) state.pending.forget(frame.part.deltaId);
+    throw error;
+  }
+
+  const isCloned = namesOwnIdBeyond(state, frame) || hasOtherWriteOfOwnDot(state, frame.entries);
+  if (isCloned) takeSpareId(state);
+  joinHorizon(state, frame.horizon, frame.collected);
+
+  const refused = frame.entries.filter((entry) => state.isBeyondDrift(entry.stamp, now));
+  const accepted = frame.entries.filter(
+    (entry) => !state.isBeyondDrift(entry.stamp, now) && !state.isCollected(entry.dot),
+  );
+  seeEntries(state, accepted);
+  state.onChange = (key, value, previous) => onChange({ key, value, previous });
+  const winners = mergeEntries(state, accepted);
+  state.onChange = undefined;
+
+  const isTainted = frame.isTainted || refused.length > 0 || isCloned;
+  const isComplete = adoptSender(state, frame, isTainted, canAdopt);
+  state.settleLog();
+  return {
+    appliedCount: winners.size,
+    ignoredCount: frame.entries.length - refused.length - winners.size,
+    refused,
+    isComplete,
+    isCloned,
+  };
+}
+
+/** Refuses a sender, or a receiver, that has not seen what the other has collected. */
+export function checkHorizons(state: State, senderVector: Vector, senderHorizon: Vector): void {
+  if (!vectorCovers(state.version.vector, senderHorizon)) {
+    throw new LastwriteError(
+      "below-horizon",
+      "the sender has dropped tombstones not seen here; re-read from its snapshot",
+      {
+        side: "receiver",
+      },
+    );
+  }
+  checkSender(state, senderVector);
+}
+
+export function checkSender(state: State, senderVector: Vector): void {
+  if (!vectorCovers(senderVector, state.horizon)) {
+    throw new LastwriteError(
+      "below-horizon",
+      "the sender has not seen tombstones dropped here; it has to re-read",
+      {
+        side: "sender",
+      },
+    );
+  }
+}
+
+export function checkCollected(state: State, collected: Stamp | undefined, now: number): void {
+  if (collected !== undefined && state.isBeyondDrift(collected, now)) {
+    throw new LastwriteError(
+      "clock-drift",
+      "the sender collected a stamp beyond the drift limit; set one of the clocks",
+    );
+  }
+}
+
+/** Whether a frame knows of own dots that were never given. */
+export function namesOwnIdBeyond(state: State, frame: Frame): boolean {
+  const { replicaId } = state;
+  const own = lastCounter(state.version, replicaId);
+  const isBeyond = (dot: Dot | undefined): boolean =>
+    dot?.replicaId === replicaId && dot.counter > own;
+  return (
+    lastCounter(frame.base ?? NO_DOTS, replicaId) > own ||
+    lastCounter({ vector: frame.vector, exceptions: frame.end ?? NO_DOTS.exceptions }, replicaId) >
+      own ||
+    (frame.horizon.get(replicaId) ?? 0) > own ||
+    frame.entries.some((entry) => isBeyond(entry.dot) || isBeyond(entry.origin))
+  );
+}
+
+/** Goes on under the spare id, giving own entries new dots there. */
+export function takeSpareId(state: State): void {
+  const clonedId = state.replicaId;
+  state.replicaId = state.spareId;
+  const own = [...state.holdings.all()].filter((held) => held.dot.replicaId === clonedId);
+  for (const held of own.toSorted((a, b) => compareDots(a.dot, b.dot))) {
+    state.put({ ...held, dot: state.addOwnDot() }, held.isUnsent);
+    state.raiseFloor(held.stamp);
+  }
+  state.pending.clear();
+}
+
+export function joinHorizon(state: State, horizon: Vector, collected: Stamp | undefined): void {
+  if (!state.joinHorizon(horizon, collected)) return;
+  if (state.collected !== undefined) {
+    state.raiseClock(state.collected);
+    state.raiseFloor(state.collected);
+  }
+  state.dropCollected();
+}
+
+/** Lets clock, floor and version know of entries, whether they win or not. */
+export function seeEntries(state: State, entries: readonly Entry[]): void {
+  const dots: Dot[] = [];
+  for (const { stamp, dot, origin } of entries) {
+    state.raiseClock(stamp);
+    state.raiseFloor(stamp);
+    dots.push(dot);
+    if (origin !== undefined) dots.push(origin);
+  }
+  state.addDots(dots);
+}
+
+/** Whether an entry carries a dot of the own id that was given to another write. */
+function hasOtherWriteOfOwnDot(state: State, entries: readonly Entry[]): boolean {
+  const own = entries.filter((entry) => entry.dot.replicaId === state.replicaId);
+  if (own.length === 0) return false;
+  const heldByCounter = new Map<number, Entry[]>();
+  for (const held of state.holdings.all()) {
+    if (held.dot.replicaId !== state.replicaId) continue;
+    const others = heldByCounter.get(held.dot.counter) ?? [];
+    heldByCounter.set(held.dot.counter, [...others, held]);
+  }
+  return own.some((entry) =>
+    heldByCounter.get(entry.dot.counter)?.some((held) => !sameWrite(entry, held)),
+  );
+}
+
+/** Adopts the sender's version where the frame allows; whether all that the sender had is in the own version then. */
+function adoptSender(state: State, frame: Frame, isTainted: boolean, canAdopt: boolean): boolean {
+  const sender: Version | undefined = frame.end && { vector: frame.vector, exceptions: frame.end };
+  const complete =
+    frame.part === undefined
+      ? sender && { isTainted, version: sender }
+      : state.pending.add(frame.part, { isTainted, version: sender });
+  const isAllowed =
+    frame.kind === KIND.changes ? canAdopt : hasVersion(state.version, frame.base ?? NO_DOTS);
+  if (complete !== undefined && !complete.isTainted && isAllowed) {
+    state.adoptVersion(complete.version.vector, complete.version.exceptions);
+  }
+  const known = complete?.version ?? sender;
+  return known !== undefined && hasVersion(state.version, known);
+}

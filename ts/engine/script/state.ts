@@ -1,0 +1,214 @@
+/** What a dictionary knows, and the few ways in which that changes. Every change can be undone. */
+
+import { type Runs, SeenDots, type Vector } from "../../codec/dots.ts";
+import {
+  compareStamps,
+  type Dot,
+  type Entry,
+  followingHlc,
+  type Hlc,
+  HLC_ZERO,
+  laterHlc,
+  MILLIS_END,
+  type Stamp,
+} from "../../codec/entry.ts";
+import type { PlainValue } from "../../codec/plain.ts";
+import { ArrivalLog } from "./arrival-log.ts";
+import { Holdings, type MergeTarget } from "./holdings.ts";
+import { PendingDeltas } from "./pending-deltas.ts";
+import { SortedKeys } from "./sorted-keys.ts";
+
+/** An entry in a dictionary. */
+export interface HeldEntry extends Entry {
+  /** Written here, and never handed out to anyone. */
+  isUnsent: boolean;
+  /** Its place in the arrival log. */
+  place: number;
+}
+
+/** Told of each change of a value, of the empty sort too. */
+export type ChangeListener = (
+  key: string,
+  value: PlainValue | undefined,
+  previous: PlainValue | undefined,
+) => void;
+
+export class State implements MergeTarget {
+  replicaId: string;
+  /** The id to take when the own one turns out to be cloned. */
+  spareId: string;
+  readonly driftMaxMs: number;
+  readonly holdings: Holdings<HeldEntry> = new Holdings();
+  readonly keys: SortedKeys = new SortedKeys();
+  readonly log: ArrivalLog<HeldEntry> = new ArrivalLog();
+  readonly pending: PendingDeltas = new PendingDeltas();
+  version: SeenDots = new SeenDots();
+  horizon: Map<string, number> = new Map();
+  /** The greatest collected stamp. */
+  collected: Stamp | undefined;
+  /** The last HLC given out or seen. */
+  clock: Hlc = HLC_ZERO;
+  /** The greatest HLC that somebody else may know: re-stamping never goes below. */
+  floor: Hlc = HLC_ZERO;
+  /** Grows with every change of what is held. */
+  revision = 0;
+  onChange: ChangeListener | undefined;
+  #undo: Undo | undefined;
+
+  constructor(replicaId: string, spareId: string, driftMaxMs: number) {
+    this.replicaId = replicaId;
+    this.spareId = spareId;
+    this.driftMaxMs = driftMaxMs;
+  }
+
+  /** Puts an entry in the place of its rival, and at the end of the arrival log. */
+  put(entry: Entry, isUnsent = false): void {
+    const rival = this.holdings.rivalOf(entry);
+    this.#undo?.formers.push({ key: entry.key, isPrefix: entry.isPrefix, former: rival });
+    const held: HeldEntry = { ...entry, isUnsent, place: 0 };
+    if (rival !== undefined) this.log.leave(rival);
+    else if (!entry.isPrefix) this.keys.add(entry.key);
+    this.holdings.put(held);
+    this.log.append(held);
+    this.revision++;
+    if (!entry.isPrefix) this.onChange?.(entry.key, entry.value, rival?.value);
+  }
+
+  /** Removes an entry that is held. */
+  drop(entry: Entry): void {
+    const held = this.holdings.rivalOf(entry);
+    if (held === undefined) return;
+    this.#undo?.formers.push({ key: held.key, isPrefix: held.isPrefix, former: held });
+    this.log.leave(held);
+    if (!held.isPrefix) this.keys.remove(held.key);
+    this.holdings.drop(held);
+    this.revision++;
+    if (!held.isPrefix) this.onChange?.(held.key, undefined, held.value);
+  }
+
+  /** The next HLC of the clock. */
+  tick(now: number): Hlc {
+    const wall: Hlc = { millis: Math.min(now, MILLIS_END - 1), counter: 0 };
+    this.clock = laterHlc(followingHlc(this.clock) ?? this.clock, wall);
+    return this.clock;
+  }
+
+  isClockAhead(now: number): boolean {
+    return this.isBeyondDrift(this.clock, now);
+  }
+
+  isBeyondDrift({ millis }: Hlc, now: number): boolean {
+    return millis > now + this.driftMaxMs;
+  }
+
+  addOwnDot(): Dot {
+    return this.version.addOwn(this.replicaId);
+  }
+
+  addDots(dots: readonly Dot[]): void {
+    this.version.add(dots, this.replicaId);
+  }
+
+  adoptVersion(vector: Vector, exceptions: Runs): void {
+    this.version.adopt({ vector, exceptions }, this.replicaId);
+  }
+
+  raiseClock(hlc: Hlc): void {
+    this.clock = laterHlc(this.clock, hlc);
+  }
+
+  raiseFloor(hlc: Hlc): void {
+    this.floor = laterHlc(this.floor, hlc);
+  }
+
+  isCollected({ replicaId, counter }: Dot): boolean {
+    return counter <= (this.horizon.get(replicaId) ?? 0);
+  }
+
+  /** Joins a horizon to the own one; whether that added anything. */
+  joinHorizon(vector: Vector, collected: Stamp | undefined): boolean {
+    let isRaised = false;
+    for (const [id, counter] of vector) {
+      if (counter <= (this.horizon.get(id) ?? 0)) continue;
+      this.horizon.set(id, counter);
+      isRaised = true;
+    }
+    if (collected !== undefined && this.#raiseCollected(collected)) isRaised = true;
+    return isRaised;
+  }
+
+  /** Drops every tombstone up to the horizon, and returns how many there were. */
+  dropCollected(): number {
+    const dropped = [...this.holdings.all()].filter(
+      (held) => held.value === undefined && this.isCollected(held.dot),
+    );
+    for (const tombstone of dropped) {
+      this.#raiseCollected(tombstone.stamp);
+      this.raiseClock(tombstone.stamp);
+      this.drop(tombstone);
+    }
+    return dropped.length;
+  }
+
+  /** Ends a call that may have changed something. */
+  settleLog(): void {
+    if (this.#undo === undefined) this.log.packIfSparse(this.holdings.count);
+  }
+
+  get isInTransaction(): boolean {
+    return this.#undo !== undefined;
+  }
+
+  begin(): void {
+    this.#undo = {
+      formers: [],
+      version: new SeenDots(this.version),
+      clock: this.clock,
+      floor: this.floor,
+      head: this.log.head,
+    };
+  }
+
+  commit(): void {
+    this.#undo = undefined;
+    this.settleLog();
+  }
+
+  rollback(): void {
+    const undo = this.#undo;
+    if (undo === undefined) return;
+    this.#undo = undefined;
+    for (const { key, isPrefix, former } of undo.formers.toReversed()) {
+      const current = this.holdings.rivalOf({ key, isPrefix });
+      this.holdings.drop({ key, isPrefix });
+      if (former !== undefined) this.holdings.put(former);
+      if (isPrefix || (current === undefined) === (former === undefined)) continue;
+      if (former === undefined) this.keys.remove(key);
+      else this.keys.add(key);
+    }
+    this.log.truncate(undo.head);
+    for (const { former } of undo.formers) {
+      if (former !== undefined && former.place < undo.head) this.log.restore(former);
+    }
+    this.version = undo.version;
+    this.clock = undo.clock;
+    this.floor = undo.floor;
+    this.revision++;
+  }
+
+  #raiseCollected(stamp: Stamp): boolean {
+    if (this.collected !== undefined && compareStamps(stamp, this.collected) <= 0) return false;
+    this.collected = stamp;
+    return true;
+  }
+}
+
+/** What a transaction has to remember to be undone; nothing else changes during one. */
+interface Undo {
+  /** What was held before each change, oldest first. */
+  readonly formers: { key: string; isPrefix: boolean; former: HeldEntry | undefined }[];
+  readonly version: SeenDots;
+  readonly clock: Hlc;
+  readonly floor: Hlc;
+  readonly head: number;
+}
