@@ -1,0 +1,586 @@
+//! What a dictionary hands out: versions, deltas, snapshots, changes.
+
+use crate::block::{BLOCK_ENTRIES_MAX, BlockWriter, EntryBytes, shared_length};
+use crate::dictionary::Dictionary;
+use crate::error::{Error, ErrorKind, Result};
+use crate::frame::{self, CHANGES, DELTA, ENTRIES, Frame, SNAPSHOT, VERSION, field};
+use crate::hash::hash_of_bytes;
+use crate::order;
+use crate::records::{NodeDot, Record};
+use crate::stamp::{ReplicaId, millis_of};
+use crate::version::{Runs, Seen, put_runs, put_vector};
+use crate::wire::put_varint;
+
+/// What an entry weighs in a part besides the suffix of its key and its payload.
+const PART_ENTRY_WEIGHT: u64 = 16;
+
+/// How to hand out entries.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportOptions {
+    /// Parts of at most this many bytes; `u64::MAX` for one part.
+    pub part_bytes_max: u64,
+    /// Entries with stamps of more milliseconds are withheld; `u64::MAX` for none.
+    pub stamp_limit: u64,
+    /// For the replica's own storage: own entries do not count as sent.
+    pub own_storage: bool,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        Self { part_bytes_max: u64::MAX, stamp_limit: u64::MAX, own_storage: false }
+    }
+}
+
+/// The parts of an export, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// All parts.
+    pub bytes: Vec<u8>,
+    /// Where each part ends.
+    pub ends: Vec<usize>,
+}
+
+impl Parts {
+    /// The parts one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| &self.bytes[core::mem::replace(&mut start, end)..end])
+    }
+}
+
+/// What [`Dictionary::changes_since`] answers besides the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Where to go on.
+    pub next: u64,
+    /// Nothing came later.
+    pub at_head: bool,
+}
+
+/// The version that a delta starts from: as bytes for its header, and by the nodes that are known here.
+struct Base<'a> {
+    frame: Frame<'a>,
+    seen: Seen,
+}
+
+/// What a frame is made of besides its entries.
+struct Header<'a> {
+    kind: u8,
+    base: Option<&'a Frame<'a>>,
+    end: bool,
+    tainted: bool,
+}
+
+impl Dictionary {
+    /// Writes the version into `out`.
+    pub fn version(&self, out: &mut Vec<u8>) {
+        out.clear();
+        self.put_version(out);
+    }
+
+    /// Writes the horizon into `out`, as a version.
+    pub fn horizon(&self, out: &mut Vec<u8>) {
+        out.clear();
+        self.put_horizon_version(out);
+    }
+
+    /// Writes every entry that `base` (a version; none: the empty one) has not seen into `out`, in parts.
+    ///
+    /// Costs the changes since then, not the size of the dictionary, as far as writers send their dots in order.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading a version; [`ErrorKind::TransactionOpen`]; [`ErrorKind::InvalidArgument`] for parts of no bytes.
+    pub fn delta(&mut self, base: Option<&[u8]>, options: &ExportOptions, out: &mut Parts) -> Result<()> {
+        self.no_transaction()?;
+        check_part_bytes(options)?;
+        let mut nothing = Vec::new();
+        let bytes = base.unwrap_or_else(|| {
+            put_empty_version(&mut nothing);
+            &nothing
+        });
+        let base = self.read_base(bytes)?;
+        let records = self.unseen(&base.seen);
+        self.export(DELTA, &records, Some(&base.frame), bytes, options, out);
+        Ok(())
+    }
+
+    /// Writes the whole state into `out`, in parts: equal states give equal bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TransactionOpen`]; [`ErrorKind::InvalidArgument`] for parts of no bytes.
+    pub fn snapshot(&mut self, options: &ExportOptions, out: &mut Parts) -> Result<()> {
+        self.no_transaction()?;
+        check_part_bytes(options)?;
+        let mut records: Vec<Record> = self.records.arrivals().collect();
+        if self.order.is_built() {
+            self.order.prepare(&self.records);
+            records.retain(|&record| self.records.is_prefix(record));
+            order::sort(&mut records, &self.records);
+            records = self.merged_order(&records);
+        } else {
+            records.sort_unstable_by(|&a, &b| self.snapshot_order(a, b));
+        }
+        self.export(SNAPSHOT, &records, None, &[], options, out);
+        Ok(())
+    }
+
+    /// Writes the entries that arrived at `seq` or later into `out`, as far as `part_bytes_max` goes, in order of arrival.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] for a `seq` beyond the head or parts of no bytes; [`ErrorKind::TransactionOpen`].
+    pub fn changes_since(&mut self, seq: u64, options: &ExportOptions, out: &mut Vec<u8>) -> Result<Changes> {
+        self.no_transaction()?;
+        check_part_bytes(options)?;
+        if seq > self.head() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "the sequence number lies beyond the head of the arrival log"));
+        }
+        let mut weigher = Weigher::new(options.part_bytes_max);
+        let mut records = Vec::new();
+        let mut next = self.head();
+        let mut tainted = false;
+        for (place, record) in self.records.arrivals_since(seq) {
+            if millis_of(self.records.hlc(record)) > options.stamp_limit {
+                tainted = true;
+            } else if weigher.fits(self.records.key(record), self.payload_bytes(record)) {
+                records.push(record);
+            } else {
+                next = place;
+                break;
+            }
+        }
+        let at_head = next == self.head();
+        out.clear();
+        self.put_frame(&Header { kind: CHANGES, base: None, end: at_head, tainted }, None, &records, out);
+        self.sent(&records, options);
+        Ok(Changes { next, at_head })
+    }
+
+    /// Writes entries as a frame of changes without `end`.
+    pub(crate) fn put_changes(&mut self, records: &[Record], options: &ExportOptions, out: &mut Vec<u8>) {
+        let limit = options.stamp_limit;
+        let (kept, withheld): (Vec<_>, Vec<_>) =
+            records.iter().partition(|&&record| millis_of(self.records.hlc(record)) <= limit);
+        out.clear();
+        self.put_frame(&Header { kind: CHANGES, base: None, end: false, tainted: !withheld.is_empty() }, None, &kept, out);
+        self.sent(&kept, options);
+    }
+
+    /// The order of a snapshot: keys by bytes, of one key the prefix tombstone first.
+    pub(crate) fn snapshot_order(&self, a: Record, b: Record) -> core::cmp::Ordering {
+        let rank = |record| (self.records.key(record), !self.records.is_prefix(record));
+        rank(a).cmp(&rank(b))
+    }
+
+    /// All records in the order of a snapshot, given the prefix tombstones in theirs.
+    fn merged_order(&self, prefixes: &[Record]) -> Vec<Record> {
+        let mut all = Vec::with_capacity(self.records.held());
+        let mut prefixes = prefixes.iter().copied().peekable();
+        for record in self.order.range(&[], None, &self.records) {
+            while let Some(prefix) = prefixes.next_if(|&prefix| self.records.key(prefix) <= self.records.key(record)) {
+                all.push(prefix);
+            }
+            all.push(record);
+        }
+        all.extend(prefixes);
+        all
+    }
+
+    fn read_base<'a>(&self, bytes: &'a [u8]) -> Result<Base<'a>> {
+        let frame = Frame::read(bytes, &[VERSION])?;
+        let mut seen = Seen::default();
+        for (replica, counter) in frame.vector.iter() {
+            if let Some(node) = self.nodes.find(frame.replica(replica)) {
+                seen.raise(node, counter);
+            }
+        }
+        if let Some(end) = frame.end {
+            end.for_each(|replica, first, last| {
+                if let Some(node) = self.nodes.find(frame.replica(replica)) {
+                    seen.except(node, first, last);
+                }
+            });
+        }
+        Ok(Base { frame, seen })
+    }
+
+    /// The records whose dots `base` has not seen, by dot.
+    fn unseen(&self, base: &Seen) -> Vec<Record> {
+        let first = |node| self.records.first_place_above(node, base.contiguous(node));
+        let Some(place) = self.nodes.sorted().filter_map(first).min() else { return Vec::new() };
+        let mut ranks = vec![0; self.nodes.len()];
+        for (rank, node) in (0_u64..).zip(self.nodes.sorted()) {
+            ranks[node as usize] = rank;
+        }
+        let mut unseen: Vec<(u64, Record)> = self
+            .records
+            .arrivals_since(place)
+            .map(|(_, record)| (self.records.dot(record), record))
+            .filter(|(dot, _)| !base.has(dot.node, dot.counter))
+            .map(|(dot, record)| (ranks[dot.node as usize] << 40 | dot.counter, record))
+            .collect();
+        if !unseen.is_sorted() {
+            unseen.sort_unstable();
+        }
+        unseen.into_iter().map(|(_, record)| record).collect()
+    }
+
+    fn payload_bytes(&self, record: Record) -> usize {
+        self.records.value(record).payload.len()
+    }
+
+    /// Marks own entries as handed out to others.
+    fn sent(&mut self, records: &[Record], options: &ExportOptions) {
+        if options.own_storage {
+            return;
+        }
+        for &record in records {
+            if self.records.is_unsent(record) {
+                self.records.mark_sent(record);
+                self.floor = self.floor.max(self.records.hlc(record));
+            }
+        }
+    }
+
+    fn export(&mut self, kind: u8, records: &[Record], base: Option<&Frame<'_>>, base_bytes: &[u8], options: &ExportOptions, out: &mut Parts) {
+        out.bytes.clear();
+        out.ends.clear();
+        let limit = options.stamp_limit;
+        let is_withheld = |record: Record| millis_of(self.records.hlc(record)) > limit;
+        let tainted = limit != u64::MAX && records.iter().any(|&record| is_withheld(record));
+        let kept: Vec<Record>;
+        let records = if tainted {
+            kept = records.iter().copied().filter(|&record| !is_withheld(record)).collect();
+            &kept
+        } else {
+            records
+        };
+        let cuts = self.cuts(records, options.part_bytes_max);
+        let id = (cuts.len() > 1).then(|| self.delta_id(kind, base_bytes, options));
+        let mut start = 0;
+        for (number, &cut) in (0_u64..).zip(&cuts) {
+            let header = Header { kind, base, end: cut == records.len() && number + 1 == cuts.len() as u64, tainted };
+            self.put_frame(&header, id.map(|id| (id, number)), &records[start..cut], &mut out.bytes);
+            out.ends.push(out.bytes.len());
+            start = cut;
+        }
+        self.sent(records, options);
+    }
+
+    /// Where each part ends.
+    fn cuts(&self, records: &[Record], part_bytes_max: u64) -> Vec<usize> {
+        let mut cuts = Vec::new();
+        if part_bytes_max != u64::MAX {
+            let mut weigher = Weigher::new(part_bytes_max);
+            for (at, &record) in records.iter().enumerate() {
+                if !weigher.fits(self.records.key(record), self.payload_bytes(record)) {
+                    cuts.push(at);
+                    weigher = Weigher::new(part_bytes_max);
+                    weigher.fits(self.records.key(record), self.payload_bytes(record));
+                }
+            }
+        }
+        cuts.push(records.len());
+        cuts
+    }
+
+    fn delta_id(&self, kind: u8, base: &[u8], options: &ExportOptions) -> u64 {
+        let mut bytes = vec![kind];
+        bytes.extend_from_slice(&self.replica_id().0);
+        for number in [self.head(), options.part_bytes_max, options.stamp_limit] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(base);
+        self.put_version(&mut bytes);
+        self.put_horizon_version(&mut bytes);
+        hash_of_bytes(&bytes)
+    }
+
+    fn put_version(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        frame::begin(out, VERSION);
+        let mut table = Table::new(self.nodes.len());
+        self.use_version(true, &mut table);
+        table.finish(self, None);
+        table.put(out, &mut Vec::new());
+        self.put_vector_field(&table, out);
+        if self.seen.has_exceptions() {
+            self.put_end_field(&table, out);
+        }
+        out.push(0);
+        frame::end(out, start);
+    }
+
+    fn put_horizon_version(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        frame::begin(out, VERSION);
+        let mut table = Table::new(self.nodes.len());
+        self.horizon.keys().for_each(|&node| table.use_node(node));
+        table.finish(self, None);
+        table.put(out, &mut Vec::new());
+        let vector = table.vector(self.horizon.iter().map(|(&node, &counter)| (node, counter)));
+        if !vector.is_empty() {
+            frame::put_field(out, field::VECTOR, &mut Vec::new(), |out| put_vector(out, &vector));
+        }
+        out.push(0);
+        frame::end(out, start);
+    }
+
+    fn put_vector_field(&self, table: &Table, out: &mut Vec<u8>) {
+        let vector = table.vector(table.nodes().map(|node| (node, self.seen.vector(node))).filter(|&(_, counter)| counter > 0));
+        if !vector.is_empty() {
+            frame::put_field(out, field::VECTOR, &mut Vec::new(), |out| put_vector(out, &vector));
+        }
+    }
+
+    fn put_end_field(&self, table: &Table, out: &mut Vec<u8>) {
+        let mut runs: Vec<(u32, &Runs)> = self
+            .seen
+            .excepted()
+            .filter_map(|node| Some((table.index(node), self.seen.exceptions(node)?)))
+            .collect();
+        runs.sort_unstable_by_key(|&(index, _)| index);
+        frame::put_field(out, field::END, &mut Vec::new(), |out| put_runs(out, &runs));
+    }
+
+    fn put_frame(&mut self, header: &Header<'_>, part: Option<(u64, u64)>, records: &[Record], out: &mut Vec<u8>) {
+        let start = out.len();
+        let mut scratch = Vec::new();
+        frame::begin(out, header.kind);
+        let table = self.table(header, records);
+        table.put(out, &mut scratch);
+        if let Some((id, number)) = part {
+            frame::put_field(out, field::PART, &mut scratch, |out| {
+                out.extend_from_slice(&id.to_le_bytes());
+                put_varint(out, number);
+            });
+        }
+        if let Some(base) = header.base {
+            frame::put_field(out, field::BASE, &mut scratch, |out| table.put_base(base, out));
+        }
+        self.put_vector_field(&table, out);
+        if !self.horizon.is_empty() || self.collected.is_some() {
+            let vector = table.vector(self.horizon.iter().map(|(&node, &counter)| (node, counter)));
+            frame::put_field(out, field::HORIZON, &mut scratch, |out| {
+                put_vector(out, &vector);
+                match self.collected {
+                    None => out.push(0),
+                    Some(stamp) => {
+                        put_varint(out, u64::from(table.find(stamp.replica)) + 1);
+                        out.extend_from_slice(&stamp.hlc.to_le_bytes());
+                    }
+                }
+            });
+        }
+        if header.end {
+            self.put_end_field(&table, out);
+        }
+        if header.tainted {
+            out.extend_from_slice(&[field::FLAGS, 1, 1]);
+        }
+        out.push(0);
+        let mut writer = core::mem::take(&mut self.writer);
+        writer.start(table.ids.len());
+        let index = |dot: NodeDot| (table.index(dot.node) as usize, dot.counter);
+        for &record in records {
+            let (dot_replica, counter) = index(self.records.dot(record));
+            let entry = EntryBytes {
+                value: self.records.value(record),
+                hlc: self.records.hlc(record),
+                stamp_replica: table.index(self.records.stamp_node(record)) as usize,
+                dot_replica,
+                counter,
+                origin: self.records.origin(record).map(index),
+            };
+            writer.push(out, self.records.key(record), &entry);
+        }
+        writer.finish(out);
+        self.writer = writer;
+        frame::end(out, start);
+    }
+
+    /// The replicas that a frame names.
+    fn table(&self, header: &Header<'_>, records: &[Record]) -> Table {
+        let mut table = Table::new(self.nodes.len());
+        self.use_version(header.end, &mut table);
+        self.horizon.keys().for_each(|&node| table.use_node(node));
+        for &record in records {
+            table.use_node(self.records.dot(record).node);
+            table.use_node(self.records.stamp_node(record));
+            if let Some(origin) = self.records.origin(record) {
+                table.use_node(origin.node);
+            }
+        }
+        if let Some(stamp) = self.collected {
+            table.more.push(stamp.replica);
+        }
+        table.finish(self, header.base);
+        table
+    }
+
+    /// The replicas of the vector and, with `end`, of the exceptions.
+    fn use_version(&self, end: bool, table: &mut Table) {
+        for node in self.nodes.sorted() {
+            if self.seen.vector(node) > 0 {
+                table.use_node(node);
+            }
+        }
+        if end {
+            self.seen.excepted().for_each(|node| table.use_node(node));
+        }
+    }
+}
+
+fn check_part_bytes(options: &ExportOptions) -> Result<()> {
+    if options.part_bytes_max > 0 {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::InvalidArgument, "a part holds at least one byte"))
+    }
+}
+
+fn put_empty_version(out: &mut Vec<u8>) {
+    frame::begin(out, VERSION);
+    out.extend_from_slice(&[field::REPLICAS, 0, 0]);
+    frame::end(out, 0);
+}
+
+/// Says which entries a part holds.
+struct Weigher {
+    max: u64,
+    weight: u64,
+    entries: usize,
+    key: Vec<u8>,
+}
+
+impl Weigher {
+    fn new(max: u64) -> Self {
+        Self { max, weight: 0, entries: 0, key: Vec::new() }
+    }
+
+    /// Adds an entry, if the part has room for it or is empty.
+    fn fits(&mut self, key: &[u8], payload_bytes: usize) -> bool {
+        if self.entries.is_multiple_of(BLOCK_ENTRIES_MAX) {
+            self.key.clear();
+        }
+        let shared = shared_length(&self.key, key);
+        let weight = (key.len() - shared + payload_bytes) as u64 + PART_ENTRY_WEIGHT;
+        if self.entries > 0 && self.weight + weight > self.max {
+            return false;
+        }
+        self.weight += weight;
+        self.entries += 1;
+        self.key.truncate(shared);
+        self.key.extend_from_slice(&key[shared..]);
+        true
+    }
+}
+
+/// The table of replicas of a frame under way.
+struct Table {
+    index: Vec<u32>,
+    used: Vec<u32>,
+    /// Replicas that may have no node.
+    more: Vec<ReplicaId>,
+    ids: Vec<ReplicaId>,
+}
+
+const UNUSED: u32 = u32::MAX;
+const USED: u32 = u32::MAX - 1;
+
+impl Table {
+    fn new(nodes: usize) -> Self {
+        Self { index: vec![UNUSED; nodes], used: Vec::new(), more: Vec::new(), ids: Vec::new() }
+    }
+
+    #[inline]
+    fn use_node(&mut self, node: u32) {
+        let index = &mut self.index[node as usize];
+        if *index == UNUSED {
+            *index = USED;
+            self.used.push(node);
+        }
+    }
+
+    /// Sorts what is used, with what `base` names.
+    fn finish(&mut self, dictionary: &Dictionary, base: Option<&Frame<'_>>) {
+        self.ids.extend(self.used.iter().map(|&node| dictionary.nodes.id(node)));
+        self.ids.append(&mut self.more);
+        if let Some(base) = base {
+            self.ids.extend(base.vector.iter().map(|(replica, _)| base.replica(replica)));
+            base.end.unwrap_or_default().for_each(|replica, _, _| self.ids.push(base.replica(replica)));
+        }
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        for at in 0..self.used.len() {
+            let node = self.used[at];
+            self.index[node as usize] = self.find(dictionary.nodes.id(node));
+        }
+        let index = &self.index;
+        self.used.sort_unstable_by_key(|&node| index[node as usize]);
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a frame names fewer than 2^32 replicas")]
+    fn find(&self, id: ReplicaId) -> u32 {
+        self.ids.binary_search(&id).expect("replicas are entered before they are looked for") as u32
+    }
+
+    #[inline]
+    fn index(&self, node: u32) -> u32 {
+        self.index[node as usize]
+    }
+
+    /// The nodes used, by id.
+    fn nodes(&self) -> impl Iterator<Item = u32> {
+        self.used.iter().copied()
+    }
+
+    fn vector(&self, nodes: impl Iterator<Item = (u32, u64)>) -> Vec<(u32, u64)> {
+        let mut vector: Vec<(u32, u64)> = nodes.map(|(node, counter)| (self.index(node), counter)).collect();
+        vector.sort_unstable();
+        vector
+    }
+
+    fn put(&self, out: &mut Vec<u8>, scratch: &mut Vec<u8>) {
+        frame::put_field(out, field::REPLICAS, scratch, |out| {
+            self.ids.iter().for_each(|id| out.extend_from_slice(&id.0));
+        });
+    }
+
+    fn put_base(&self, base: &Frame<'_>, out: &mut Vec<u8>) {
+        let index = |replica: usize| self.find(base.replica(replica));
+        let vector: Vec<(u32, u64)> = base.vector.iter().map(|(replica, counter)| (index(replica), counter)).collect();
+        put_vector(out, &vector);
+        let mut runs: Vec<(u32, Runs)> = Vec::new();
+        base.end.unwrap_or_default().for_each(|replica, first, last| {
+            let at = index(replica);
+            if runs.last().is_none_or(|&(writer, _)| writer != at) {
+                runs.push((at, Runs::default()));
+            }
+            if let Some((_, runs)) = runs.last_mut() {
+                runs.add(first, last);
+            }
+        });
+        let runs: Vec<(u32, &Runs)> = runs.iter().map(|(at, runs)| (*at, runs)).collect();
+        put_runs(out, &runs);
+    }
+}
+
+/// Writes entries that belong to no dictionary as a frame.
+pub(crate) fn put_entries<'a>(replicas: &[ReplicaId], entries: impl Iterator<Item = (&'a [u8], EntryBytes<'a>)>, out: &mut Vec<u8>) {
+    let start = out.len();
+    frame::begin(out, ENTRIES);
+    frame::put_field(out, field::REPLICAS, &mut Vec::new(), |out| {
+        replicas.iter().for_each(|id| out.extend_from_slice(&id.0));
+    });
+    out.push(0);
+    let mut writer = BlockWriter::default();
+    writer.start(replicas.len());
+    for (key, entry) in entries {
+        writer.push(out, key, &entry);
+    }
+    writer.finish(out);
+    frame::end(out, start);
+}

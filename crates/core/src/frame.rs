@@ -1,0 +1,290 @@
+//! Frames: header, blocks and checksum. Reading takes no memory.
+
+use crate::block::{Block, BlockReader, EntryBytes};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hash::checksum;
+use crate::stamp::ReplicaId;
+use crate::version::{RunsBytes, VectorBytes};
+use crate::wire::{Reader, put_varint};
+
+pub(crate) const DELTA: u8 = 1;
+pub(crate) const SNAPSHOT: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
+pub(crate) const CHANGES: u8 = 4;
+pub(crate) const ENTRIES: u8 = 5;
+
+/// Fields of the header.
+pub(crate) mod field {
+    pub const REPLICAS: u8 = 1;
+    pub const PART: u8 = 2;
+    pub const BASE: u8 = 3;
+    pub const VECTOR: u8 = 4;
+    pub const HORIZON: u8 = 5;
+    pub const END: u8 = 6;
+    pub const FLAGS: u8 = 7;
+}
+
+const MAGIC: [u8; 2] = *b"LW";
+const FORMAT: u8 = 1;
+
+/// What an entry weighs at most in memory besides its key and payload.
+const ENTRY_WEIGHT: usize = 40;
+/// How much larger than its bytes the entries of a frame may become.
+const EXPANSION_MAX: usize = 64;
+
+/// A frame whose header was read and found sound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    pub kind: u8,
+    pub replicas: &'a [[u8; 16]],
+    /// Delta id and part number.
+    pub part: Option<(u64, u64)>,
+    pub base: Option<(VectorBytes<'a>, RunsBytes<'a>)>,
+    pub vector: VectorBytes<'a>,
+    pub horizon: VectorBytes<'a>,
+    /// The greatest collected stamp: index of its replica, HLC.
+    pub collected: Option<(usize, u64)>,
+    pub end: Option<RunsBytes<'a>>,
+    pub tainted: bool,
+    blocks: &'a [u8],
+    length: usize,
+}
+
+/// What a look at all entries of a frame found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Checked {
+    pub entries: usize,
+    pub key_bytes: usize,
+    pub hlc_max: u64,
+    pub has_prefixes: bool,
+}
+
+impl<'a> Frame<'a> {
+    /// Reads the header of a frame of one of `kinds`. [`Self::check`] looks at the entries.
+    pub fn read(bytes: &'a [u8], kinds: &[u8]) -> Result<Self> {
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(Error::corrupt("the bytes are no frame"))?;
+        if checksum(body) != u32::from_le_bytes(*sum) {
+            return Err(Error::corrupt("the checksum of the frame is wrong"));
+        }
+        let mut reader = Reader::new(body);
+        if *reader.array::<2>()? != MAGIC {
+            return Err(Error::corrupt("the bytes are no frame"));
+        }
+        let unsupported = |reason| Err(Error::new(ErrorKind::UnsupportedFormat, reason));
+        if reader.byte()? != FORMAT {
+            return unsupported("the frame is of another version of the format");
+        }
+        let kind = reader.byte()?;
+        if !kinds.contains(&kind) {
+            return unsupported("a frame of this kind is not known or not taken here");
+        }
+        let mut frame = Frame {
+            kind,
+            replicas: &[],
+            part: None,
+            base: None,
+            vector: VectorBytes::default(),
+            horizon: VectorBytes::default(),
+            collected: None,
+            end: None,
+            tainted: false,
+            blocks: &[],
+            length: bytes.len(),
+        };
+        frame.read_fields(&mut reader)?;
+        frame.blocks = reader.rest;
+        if kind == VERSION && !frame.blocks.is_empty() {
+            return Err(Error::corrupt("a version has entries"));
+        }
+        Ok(frame)
+    }
+
+    fn read_fields(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+        let mut last = 0;
+        let mut has_replicas = false;
+        loop {
+            let id = reader.byte()?;
+            if id == 0 {
+                break;
+            }
+            if id <= last {
+                return Err(Error::corrupt("the fields of a header are out of order"));
+            }
+            last = id;
+            let length = reader.length()?;
+            let mut bytes = Reader::new(reader.take(length)?);
+            let allowed = match id {
+                field::PART => matches!(self.kind, DELTA | SNAPSHOT),
+                field::BASE => self.kind == DELTA,
+                field::VECTOR | field::END => self.kind != ENTRIES,
+                field::HORIZON | field::FLAGS => matches!(self.kind, DELTA | SNAPSHOT | CHANGES),
+                _ => true,
+            };
+            if !allowed {
+                return Err(Error::corrupt("a field does not belong to its kind of frame"));
+            }
+            has_replicas |= id == field::REPLICAS;
+            if id <= field::FLAGS {
+                self.read_field(id, &mut bytes)?;
+                if !bytes.is_empty() {
+                    return Err(Error::corrupt("a field has bytes too many"));
+                }
+            }
+        }
+        let is_whole = self.part.is_some() || self.end.is_some() || !matches!(self.kind, DELTA | SNAPSHOT);
+        if !has_replicas || !is_whole || (self.kind == DELTA && self.base.is_none()) {
+            return Err(Error::corrupt("a field of the header is missing"));
+        }
+        Ok(())
+    }
+
+    fn read_field(&mut self, id: u8, reader: &mut Reader<'a>) -> Result<()> {
+        let replicas = self.replicas.len();
+        match id {
+            field::REPLICAS => {
+                let (ids, rest) = reader.rest.as_chunks::<16>();
+                if !ids.is_sorted_by(|a, b| a < b) {
+                    return Err(Error::corrupt("the replicas are out of order"));
+                }
+                self.replicas = ids;
+                reader.rest = rest;
+            }
+            field::PART => {
+                let part = (reader.u64()?, reader.varint()?);
+                if part.1 > u64::from(u32::MAX) {
+                    return Err(Error::corrupt("a part number is out of range"));
+                }
+                self.part = Some(part);
+            }
+            field::BASE => {
+                let vector = VectorBytes::read(reader, replicas)?;
+                self.base = Some((vector, RunsBytes::read(reader, replicas, vector)?));
+            }
+            field::VECTOR => {
+                self.vector = VectorBytes::read(reader, replicas)?;
+                needed(!self.vector.is_empty())?;
+            }
+            field::HORIZON => {
+                self.horizon = VectorBytes::read(reader, replicas)?;
+                let collected = reader.varint()?;
+                if collected > 0 {
+                    let replica = usize::try_from(collected - 1).ok().filter(|&replica| replica < replicas);
+                    let replica = replica.ok_or(Error::corrupt("a replica is not in the table"))?;
+                    self.collected = Some((replica, reader.u64()?));
+                }
+                needed(!self.horizon.is_empty() || self.collected.is_some())?;
+            }
+            field::END => {
+                let end = RunsBytes::read(reader, replicas, self.vector)?;
+                needed(self.kind != VERSION || !end.is_empty())?;
+                self.end = Some(end);
+            }
+            _ => {
+                needed(reader.varint()? == 1)?;
+                self.tainted = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn replica(&self, index: usize) -> ReplicaId {
+        ReplicaId(self.replicas[index])
+    }
+
+    /// Looks at every entry once, and calls back with each. After this, [`Self::entries`] cannot fail.
+    pub fn check(&self, mut look: impl FnMut(&[u8], &EntryBytes<'a>)) -> Result<Checked> {
+        let mut checked = Checked::default();
+        let mut expanded = 0;
+        let mut reader = BlockReader::new(self.replicas.len());
+        let mut blocks = Reader::new(self.blocks);
+        let mut last_dot = None;
+        let mut last_key: (Vec<u8>, bool) = Default::default();
+        let mut is_last = false;
+        while !blocks.is_empty() {
+            let block = Block::read(&mut blocks)?;
+            if is_last {
+                return Err(Error::corrupt("a block that is not the last one is not full"));
+            }
+            is_last = !block.is_full();
+            let (entries, keys, payloads) = block.expanded()?;
+            expanded += keys + payloads + entries * ENTRY_WEIGHT;
+            if expanded > EXPANSION_MAX * self.length {
+                return Err(Error::new(ErrorKind::TooLarge, "the entries of the frame expand above 64 times its bytes"));
+            }
+            reader.start(&block);
+            while let Some(entry) = reader.next()? {
+                let key = reader.key();
+                reader.check(&entry)?;
+                let is_prefix = entry.is_prefix();
+                if self.kind == DELTA {
+                    let dot = Some((entry.dot_replica, entry.counter));
+                    if dot <= last_dot {
+                        return Err(Error::corrupt("the dots of a delta are out of order"));
+                    }
+                    last_dot = dot;
+                } else if self.kind == SNAPSHOT {
+                    let (last, last_is_prefix) = &mut last_key;
+                    if checked.entries > 0 && (key, !is_prefix) <= (last.as_slice(), !*last_is_prefix) {
+                        return Err(Error::corrupt("the keys of a snapshot are out of order"));
+                    }
+                    last.clear();
+                    last.extend_from_slice(key);
+                    *last_is_prefix = is_prefix;
+                }
+                checked.entries += 1;
+                checked.key_bytes += key.len();
+                checked.hlc_max = checked.hlc_max.max(entry.hlc);
+                checked.has_prefixes |= is_prefix;
+                look(key, &entry);
+            }
+        }
+        Ok(checked)
+    }
+
+    /// Calls back with every entry of a frame that was checked.
+    pub fn entries(&self, mut take: impl FnMut(&[u8], &EntryBytes<'a>)) {
+        let mut reader = BlockReader::new(self.replicas.len());
+        let mut blocks = Reader::new(self.blocks);
+        while !blocks.is_empty() {
+            reader.start(&Block::read(&mut blocks).expect("was checked"));
+            while let Some(entry) = reader.next().expect("was checked") {
+                take(reader.key(), &entry);
+            }
+        }
+    }
+}
+
+/// Fields that say nothing are left out; flags that nobody knows are refused.
+fn needed(says_something: bool) -> Result<()> {
+    if says_something { Ok(()) } else { Err(Error::corrupt("a field of the header says nothing that is known")) }
+}
+
+/// An index into the table of replicas.
+pub(crate) fn index(reader: &mut Reader<'_>, replicas: usize) -> Result<usize> {
+    let index = reader.varint()?;
+    usize::try_from(index)
+        .ok()
+        .filter(|&index| index < replicas)
+        .ok_or(Error::corrupt("a replica is not in the table"))
+}
+
+/// Begins a frame at the end of `out`.
+pub(crate) fn begin(out: &mut Vec<u8>, kind: u8) {
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[FORMAT, kind]);
+}
+
+/// Writes a field that `write` fills; with `scratch` as its room.
+pub(crate) fn put_field(out: &mut Vec<u8>, id: u8, scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    scratch.clear();
+    write(scratch);
+    out.push(id);
+    put_varint(out, scratch.len() as u64);
+    out.extend_from_slice(scratch);
+}
+
+/// Ends the frame that begins at `start` with its checksum.
+pub(crate) fn end(out: &mut Vec<u8>, start: usize) {
+    let sum = checksum(&out[start..]);
+    out.extend_from_slice(&sum.to_le_bytes());
+}

@@ -1,0 +1,628 @@
+//! Merging frames: rules 3 to 5 of the versions, clones, and what a patch tells of it.
+
+use crate::block::EntryBytes;
+use crate::columns::Columns;
+use crate::dictionary::{Dictionary, is_watched};
+use crate::error::{Error, ErrorKind, Result};
+use crate::frame::{CHANGES, Checked, DELTA, Frame, SNAPSHOT};
+use crate::prefetch::prefetch;
+use crate::records::{Fields, NodeDot, Record};
+use crate::stamp::{Dot, ReplicaId, Stamp, millis_of};
+use crate::value::Value;
+use crate::version::Runs;
+
+/// Incomplete deltas that are remembered.
+const PENDING_MAX: usize = 64;
+/// Runs of part numbers that are remembered of a delta.
+const PART_RUNS_MAX: usize = 1_024;
+/// Entries that are looked up together, so that memory answers them side by side.
+const BATCH: usize = 32;
+/// Below this many entries the table is in the cache, and looking ahead only costs.
+const BATCH_FROM: usize = 1 << 15;
+
+/// What a merge did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MergeReport {
+    /// Entries that won, those that only brought a greater dot included.
+    pub applied: usize,
+    /// Entries that lost, were covered, were held already, or lie below the horizon.
+    pub ignored: usize,
+    /// Entries skipped because their stamps lie beyond the drift limit; see [`Dictionary::refusals`].
+    pub refused: usize,
+    /// The version now covers all that the sender had.
+    pub complete: bool,
+    /// The own replica id was found cloned; the spare id is in use, see [`Dictionary::set_spare_id`].
+    pub cloned: bool,
+    /// Something that is watched changed; see [`Dictionary::patch`].
+    pub patched: bool,
+}
+
+/// A delta of which parts are missing.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    id: u64,
+    /// Part numbers + 1.
+    parts: Runs,
+    /// The number of the last part + 1, and the sender's version, once it is known.
+    last: Option<(u64, SenderVersion)>,
+    tainted: bool,
+}
+
+/// The version of the sender of a frame, by replica id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SenderVersion {
+    vector: Vec<(ReplicaId, u64)>,
+    runs: Vec<(ReplicaId, u64, u64)>,
+}
+
+impl SenderVersion {
+    pub fn of(frame: &Frame<'_>) -> Self {
+        let mut runs = Vec::new();
+        if let Some(end) = frame.end {
+            end.for_each(|replica, first, last| runs.push((frame.replica(replica), first, last)));
+        }
+        Self { vector: frame.vector.iter().map(|(replica, counter)| (frame.replica(replica), counter)).collect(), runs }
+    }
+
+    pub fn has(&self, dot: Dot) -> bool {
+        let at = self.vector.partition_point(|&(replica, _)| replica < dot.replica);
+        if self.vector.get(at).is_some_and(|&(replica, counter)| replica == dot.replica && dot.counter <= counter) {
+            return true;
+        }
+        let at = self.runs.partition_point(|&(replica, _, last)| (replica, last) < (dot.replica, dot.counter));
+        self.runs.get(at).is_some_and(|&(replica, first, _)| replica == dot.replica && first <= dot.counter)
+    }
+
+    /// What the vector has of a replica.
+    pub fn closed(&self, id: ReplicaId) -> u64 {
+        let at = self.vector.partition_point(|&(replica, _)| replica < id);
+        self.vector.get(at).filter(|&&(replica, _)| replica == id).map_or(0, |&(_, counter)| counter)
+    }
+}
+
+/// The nodes of the replicas that a frame names, found or made when they are needed.
+pub(crate) struct FrameNodes<'a> {
+    replicas: &'a [[u8; 16]],
+    nodes: Vec<u32>,
+}
+
+const UNKNOWN: u32 = u32::MAX;
+
+impl<'a> FrameNodes<'a> {
+    pub fn new(replicas: &'a [[u8; 16]]) -> Self {
+        Self { replicas, nodes: vec![UNKNOWN; replicas.len()] }
+    }
+
+    #[inline]
+    pub fn get(&mut self, index: usize, dictionary: &mut Dictionary) -> u32 {
+        if self.nodes[index] == UNKNOWN {
+            self.nodes[index] = dictionary.nodes.intern(ReplicaId(self.replicas[index]));
+        }
+        self.nodes[index]
+    }
+}
+
+impl Dictionary {
+    /// Merges a delta, a snapshot or changes.
+    ///
+    /// `adopt`: the caller knows that what the changes start from is in the own version. Costs about one look into the table an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CorruptBytes`], [`ErrorKind::UnsupportedFormat`], [`ErrorKind::TooLarge`]; [`ErrorKind::ReceiverBelowHorizon`] and
+    /// [`ErrorKind::SenderBelowHorizon`] tell who has to re-read; [`ErrorKind::ClockDrift`] when the greatest collected stamp lies beyond the limit;
+    /// [`ErrorKind::TransactionOpen`]. Nothing changes then.
+    pub fn merge(&mut self, bytes: &[u8], now: u64, adopt: bool) -> Result<MergeReport> {
+        self.no_transaction()?;
+        let frame = Frame::read(bytes, &[DELTA, SNAPSHOT, CHANGES])?;
+        let own_index = frame.replicas.binary_search(&self.replica_id().0).ok();
+        let mut suspects = Suspects::default();
+        let checked = frame.check(|key, entry| {
+            if own_index.is_some() {
+                self.suspect(key, entry, &frame, own_index, &mut suspects);
+            }
+        })?;
+        if let Err(error) = self.check_horizons(&frame, now) {
+            if let Some((id, _)) = frame.part {
+                self.pending.retain(|pending| pending.id != id);
+            }
+            return Err(error);
+        }
+        self.patch.clear();
+        let mut report = MergeReport::default();
+        if own_index.is_some_and(|own| self.is_cloned(&frame, own, suspects)) {
+            self.take_spare_id();
+            report.cloned = true;
+        }
+        let tainted = frame.tainted || report.cloned || millis_of(checked.hlc_max) > self.limit(now);
+        let mut nodes = FrameNodes::new(frame.replicas);
+        self.join_horizon(&frame, &mut nodes);
+
+        let adopts_later = !tainted
+            && frame.part.is_none()
+            && match frame.kind {
+                CHANGES => adopt && frame.end.is_some(),
+                _ => self.has_base(&frame),
+            };
+        let mut merge = Merge {
+            closed: Vec::new(),
+            limit: self.limit(now),
+            refusals: Columns::default(),
+            winners: None,
+            report: &mut report,
+        };
+        if adopts_later {
+            merge.closed.resize(frame.replicas.len(), 0);
+            frame.vector.iter().for_each(|(replica, counter)| merge.closed[replica] = counter);
+        }
+        self.merge_entries(&frame, &checked, &mut nodes, &mut merge);
+        let refusals = merge.refusals;
+        report.ignored = checked.entries - report.applied - report.refused;
+
+        let known = self.adopt(&frame, tainted, adopt, &mut nodes);
+        report.complete = known.is_some_and(|version| self.has_version(&version));
+        self.seen.settle(self.own);
+        refusals.write_entries(&mut self.refusal_bytes);
+        self.end_patch();
+        report.patched = !self.patch.is_empty();
+        self.settled();
+        Ok(report)
+    }
+
+    /// The entries that the last merge refused, as columns.
+    #[must_use]
+    pub fn refusals(&self) -> &[u8] {
+        &self.refusal_bytes
+    }
+
+    /// What the last merge, re-read or restamp changed of what is watched, as columns.
+    #[must_use]
+    pub fn patch(&self) -> &[u8] {
+        &self.patch_bytes
+    }
+
+    /// Says which prefixes patches are for: none at first.
+    pub fn watch(&mut self, prefixes: &[&str]) {
+        self.watched = prefixes.iter().map(|prefix| prefix.as_bytes().into()).collect();
+    }
+
+    pub(crate) fn end_patch(&mut self) {
+        self.patch.write_changes(&mut self.patch_bytes);
+    }
+
+    /// Rule 3: both sides must have seen what the other side's horizon covers.
+    fn check_horizons(&self, frame: &Frame<'_>, now: u64) -> Result<()> {
+        let covers = |(replica, counter)| {
+            self.nodes.find(frame.replica(replica)).is_some_and(|node| self.seen.vector(node) >= counter)
+        };
+        if !frame.horizon.iter().all(covers) {
+            return Err(Error::new(
+                ErrorKind::ReceiverBelowHorizon,
+                "the sender collected tombstones that this replica has not seen; re-read from a snapshot",
+            ));
+        }
+        if !self.horizon.is_empty() {
+            let sender = SenderVersion::of(frame);
+            if !self.horizon.iter().all(|(&node, &counter)| sender.closed(self.nodes.id(node)) >= counter) {
+                return Err(Error::new(
+                    ErrorKind::SenderBelowHorizon,
+                    "this replica collected tombstones that the sender has not seen; the sender has to re-read",
+                ));
+            }
+        }
+        if frame.collected.is_some_and(|(_, hlc)| millis_of(hlc) > self.limit(now)) {
+            return Err(Error::new(ErrorKind::ClockDrift, "the sender's collected stamp lies beyond the drift limit"));
+        }
+        Ok(())
+    }
+
+    /// Joins H and HS of a frame, and drops the tombstones that they cover.
+    pub(crate) fn join_horizon(&mut self, frame: &Frame<'_>, nodes: &mut FrameNodes<'_>) {
+        let mut raised = false;
+        for (replica, counter) in frame.horizon.iter() {
+            let node = nodes.get(replica, self);
+            let held = self.horizon.entry(node).or_default();
+            raised |= counter > *held;
+            *held = counter.max(*held);
+        }
+        if let Some((replica, hlc)) = frame.collected {
+            self.raise_collected(Stamp { hlc, replica: frame.replica(replica) });
+        }
+        if raised {
+            self.drop_collected();
+        }
+    }
+
+    pub(crate) fn raise_collected(&mut self, stamp: Stamp) {
+        self.collected = self.collected.max(Some(stamp));
+        self.clock = self.clock.max(stamp.hlc);
+        self.floor = self.floor.max(stamp.hlc);
+    }
+
+    /// Drops the tombstones at or below the horizon, and returns how many those were.
+    pub(crate) fn drop_collected(&mut self) -> usize {
+        let below = |&record: &Record| !self.records.is_live(record) && self.is_below_horizon(self.records.dot(record));
+        let dropped: Vec<Record> = self.records.arrivals().filter(below).collect();
+        for &record in &dropped {
+            self.raise_collected(self.records.stamp(record, &self.nodes));
+            self.drop_record(record);
+        }
+        dropped.len()
+    }
+
+    #[inline]
+    fn is_below_horizon(&self, dot: NodeDot) -> bool {
+        !self.horizon.is_empty() && self.horizon.get(&dot.node).is_some_and(|&counter| dot.counter <= counter)
+    }
+
+    // Clones.
+
+    /// Notes what an entry of a frame tells of the own id.
+    fn suspect(&self, key: &[u8], entry: &EntryBytes<'_>, frame: &Frame<'_>, own: Option<usize>, suspects: &mut Suspects) {
+        if let Some((replica, counter)) = entry.origin
+            && Some(replica) == own
+        {
+            suspects.counter_max = suspects.counter_max.max(counter);
+        }
+        if Some(entry.dot_replica) != own {
+            return;
+        }
+        suspects.counter_max = suspects.counter_max.max(entry.counter);
+        let held = if entry.is_prefix() { self.prefixes.get(key) } else { self.records.find(key) };
+        match held {
+            Some(record) if self.records.dot(record) == (NodeDot { node: self.own, counter: entry.counter }) => {
+                let stamp = Stamp { hlc: entry.hlc, replica: frame.replica(entry.stamp_replica) };
+                suspects.differs |=
+                    self.records.stamp(record, &self.nodes) != stamp || self.records.value(record) != entry.value;
+            }
+            _ => suspects.counters.push(entry.counter),
+        }
+    }
+
+    /// Whether the own id was used by another: a counter never given out, or an own dot of another entry.
+    fn is_cloned(&self, frame: &Frame<'_>, own: usize, mut suspects: Suspects) -> bool {
+        let given = self.seen.greatest(self.own);
+        let mut named = suspects.counter_max.max(named_counter(frame, own));
+        if let Some((vector, runs)) = frame.base {
+            vector.iter().filter(|&(replica, _)| replica == own).for_each(|(_, counter)| named = named.max(counter));
+            runs.for_each(|replica, _, last| named = if replica == own { named.max(last) } else { named });
+        }
+        if named > given || suspects.differs {
+            return true;
+        }
+        suspects.counters.sort_unstable();
+        let is_suspect = |&record: &Record| {
+            let dot = self.records.dot(record);
+            dot.node == self.own && suspects.counters.binary_search(&dot.counter).is_ok()
+        };
+        !suspects.counters.is_empty() && self.records.arrivals().any(|record| is_suspect(&record))
+    }
+
+    /// Takes the spare id, and gives all entries of the old one new dots.
+    pub(crate) fn take_spare_id(&mut self) {
+        let old = core::mem::replace(&mut self.own, 0);
+        let mut own: Vec<(u64, Record)> = self
+            .records
+            .arrivals()
+            .map(|record| (self.records.dot(record), record))
+            .filter(|(dot, _)| dot.node == old)
+            .map(|(dot, record)| (dot.counter, record))
+            .collect();
+        own.sort_unstable();
+        self.own = self.nodes.intern(self.spare);
+        for (_, record) in own {
+            let dot = self.next_dot();
+            self.records.rename(record, dot, self.records.origin(record));
+            self.floor = self.floor.max(self.records.hlc(record));
+        }
+        self.seen.settle(self.own);
+        self.pending.clear();
+    }
+
+    // Entries.
+
+    /// Merges the entries of a frame, prefix tombstones first.
+    pub(crate) fn merge_entries(&mut self, frame: &Frame<'_>, checked: &Checked, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) {
+        if checked.has_prefixes {
+            let mut won = Vec::new();
+            let mut at = 0;
+            frame.entries(|key, entry| {
+                if entry.is_prefix() && self.merge_prefix(key, entry, nodes, merge) {
+                    won.push(Box::from(key));
+                    merge.won(at);
+                }
+                at += 1;
+            });
+            if !won.is_empty() {
+                self.sweep(&won, true);
+            }
+        }
+        // Most of a large frame is either new or held: room for all is too much by little.
+        let new = checked.entries.saturating_sub(if frame.base.is_some() { self.records.held() } else { 0 });
+        if new > BATCH {
+            self.records.reserve(new, checked.key_bytes / checked.entries * new);
+        }
+        let mut batch = Batch::default();
+        let mut at = 0;
+        frame.entries(|key, entry| {
+            if !entry.is_prefix() {
+                if self.records.held() < BATCH_FROM {
+                    let hash = self.records.hash(key);
+                    self.merge_entry(key, hash, entry, at, nodes, merge);
+                } else {
+                    batch.push(key, entry, at);
+                    if batch.entries.len() == BATCH {
+                        self.merge_batch(&mut batch, nodes, merge);
+                    }
+                }
+            }
+            at += 1;
+        });
+        self.merge_batch(&mut batch, nodes, merge);
+    }
+
+    fn merge_batch(&mut self, batch: &mut Batch<'_>, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) {
+        let mut hashes = [0; BATCH];
+        for (hash, key) in hashes.iter_mut().zip(batch.keys()) {
+            *hash = self.records.hash(key);
+            prefetch(self.records.slot(*hash));
+        }
+        for &hash in &hashes[..batch.entries.len()] {
+            if let Some(header) = self.records.first_header(hash) {
+                prefetch(header);
+            }
+        }
+        for ((key, &hash), (_, entry, at)) in batch.keys().zip(&hashes).zip(&batch.entries) {
+            self.merge_entry(key, hash, entry, *at, nodes, merge);
+        }
+        batch.entries.clear();
+        batch.bytes.clear();
+    }
+
+    /// What comes before an entry meets the one held: refusal, horizon, clock, version. Answers none when that is all.
+    #[inline]
+    fn admit<'a>(&mut self, key: &[u8], entry: &EntryBytes<'a>, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) -> Option<Fields<'a>> {
+        if millis_of(entry.hlc) > merge.limit {
+            merge.report.refused += 1;
+            let replica = |index: usize| ReplicaId(nodes.replicas[index]);
+            let stamp = Stamp { hlc: entry.hlc, replica: replica(entry.stamp_replica) };
+            let dot = Dot { replica: replica(entry.dot_replica), counter: entry.counter };
+            let origin = entry.origin.map(|(index, counter)| Dot { replica: replica(index), counter });
+            merge.refusals.push_entry(key, entry.value, stamp, dot, origin);
+            return None;
+        }
+        let dot = NodeDot { node: nodes.get(entry.dot_replica, self), counter: entry.counter };
+        if self.is_below_horizon(dot) {
+            return None;
+        }
+        self.clock = self.clock.max(entry.hlc);
+        self.floor = self.floor.max(entry.hlc);
+        if merge.closed.get(entry.dot_replica).is_none_or(|&closed| closed < dot.counter) {
+            self.seen.except(dot.node, dot.counter, dot.counter);
+        }
+        let origin = entry.origin.map(|(index, counter)| NodeDot { node: nodes.get(index, self), counter });
+        if let Some(origin) = origin {
+            self.seen.except(origin.node, origin.counter, origin.counter);
+        }
+        let stamp_node = nodes.get(entry.stamp_replica, self);
+        Some(Fields { value: entry.value, hlc: entry.hlc, stamp_node, dot, origin, unsent: false })
+    }
+
+    fn merge_prefix(&mut self, prefix: &[u8], entry: &EntryBytes<'_>, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) -> bool {
+        let Some(fields) = self.admit(prefix, entry, nodes, merge) else { return false };
+        let wins = self.prefix_wins(prefix, &fields);
+        if wins {
+            self.put_prefix(prefix, &fields);
+            merge.report.applied += 1;
+        }
+        wins
+    }
+
+    /// Whether a prefix tombstone is neither covered nor beaten by the one of its prefix.
+    pub(crate) fn prefix_wins(&self, prefix: &[u8], fields: &Fields<'_>) -> bool {
+        let stamp = Stamp { hlc: fields.hlc, replica: self.nodes.id(fields.stamp_node) };
+        !self.prefixes.cover_prefix(prefix, stamp, &self.records, &self.nodes)
+            && self.prefixes.get(prefix).is_none_or(|record| self.beats(fields, record))
+    }
+
+    #[inline]
+    fn merge_entry(&mut self, key: &[u8], hash: u64, entry: &EntryBytes<'_>, at: usize, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) {
+        let Some(fields) = self.admit(key, entry, nodes, merge) else { return };
+        let held = self.records.find_hashed(key, hash);
+        if !self.entry_wins(key, &fields, held) {
+            return;
+        }
+        if !self.watched.is_empty() && is_watched(&self.watched, key) {
+            let none = Value::NONE;
+            let before = held.map_or(none, |record| self.records.value(record));
+            if before != fields.value {
+                self.patch.push_change(key, before, fields.value);
+            }
+        }
+        self.put(key, hash, held, &fields);
+        merge.report.applied += 1;
+        merge.won(at);
+    }
+
+    /// Whether an entry is neither covered nor beaten by the one held.
+    #[inline]
+    pub(crate) fn entry_wins(&self, key: &[u8], fields: &Fields<'_>, held: Option<Record>) -> bool {
+        if !held.is_none_or(|record| self.beats(fields, record)) {
+            return false;
+        }
+        self.prefixes.is_empty() || {
+            let stamp = Stamp { hlc: fields.hlc, replica: self.nodes.id(fields.stamp_node) };
+            !self.prefixes.cover(key, stamp, &self.records, &self.nodes)
+        }
+    }
+
+    /// The order of entries, written once: whether `fields` rank above what is held.
+    ///
+    /// The later stamp wins. Equal stamps come only from explicit stamps or a replica id used twice; then a value beats a
+    /// tombstone, the greater bytes win, and of equal writes the greater dot stays, so that all replicas agree.
+    #[inline]
+    fn beats(&self, fields: &Fields<'_>, record: Record) -> bool {
+        let held = self.records.hlc(record);
+        if fields.hlc != held {
+            return fields.hlc > held;
+        }
+        let id = |node| self.nodes.id(node);
+        let dot = |dot: NodeDot| (id(dot.node), dot.counter);
+        id(fields.stamp_node)
+            .cmp(&id(self.records.stamp_node(record)))
+            .then_with(|| fields.value.cmp(&self.records.value(record)))
+            .then_with(|| dot(fields.dot).cmp(&dot(self.records.dot(record))))
+            .then_with(|| fields.origin.map(dot).cmp(&self.records.origin(record).map(dot)))
+            .is_gt()
+    }
+
+    // Versions.
+
+    /// Whether the version that a delta starts from was seen; a snapshot starts from nothing.
+    fn has_base(&self, frame: &Frame<'_>) -> bool {
+        let Some((vector, runs)) = frame.base else { return frame.kind == SNAPSHOT };
+        let has = |replica, first, last| {
+            self.nodes.find(frame.replica(replica)).is_some_and(|node| self.seen.has_run(node, first, last))
+        };
+        vector.iter().all(|(replica, counter)| has(replica, 1, counter)) && runs.all(has)
+    }
+
+    fn has_version(&self, version: &SenderVersion) -> bool {
+        let has = |id, first, last| self.nodes.find(id).is_some_and(|node| self.seen.has_run(node, first, last));
+        version.vector.iter().all(|&(id, counter)| has(id, 1, counter))
+            && version.runs.iter().all(|&(id, first, last)| has(id, first, last))
+    }
+
+    /// Adopts the sender's version where rule 5 allows it, and answers that version where it is known.
+    fn adopt(&mut self, frame: &Frame<'_>, tainted: bool, adopt: bool, nodes: &mut FrameNodes<'_>) -> Option<SenderVersion> {
+        let Some((id, number)) = frame.part else {
+            frame.end?;
+            let may = !tainted && if frame.kind == CHANGES { adopt } else { self.has_base(frame) };
+            let version = SenderVersion::of(frame);
+            if may {
+                frame.vector.iter().for_each(|(replica, counter)| {
+                    let node = nodes.get(replica, self);
+                    self.seen.raise(node, counter);
+                });
+                self.except_runs(&version);
+            }
+            return Some(version);
+        };
+        let (complete, tainted) = self.remember(frame, id, number, tainted);
+        let Some(version) = complete else {
+            return frame.end.map(|_| SenderVersion::of(frame));
+        };
+        if !tainted && self.has_base(frame) {
+            self.join_version(&version);
+        }
+        Some(version)
+    }
+
+    /// Remembers a part of a delta. Answers the sender's version when it was the last one missing, and whether any was tainted.
+    fn remember(&mut self, frame: &Frame<'_>, id: u64, number: u64, tainted: bool) -> (Option<SenderVersion>, bool) {
+        let at = self.pending.iter().position(|pending| pending.id == id).unwrap_or_else(|| {
+            if self.pending.len() == PENDING_MAX {
+                self.pending.remove(0);
+            }
+            self.pending.push(Pending { id, parts: Runs::default(), last: None, tainted: false });
+            self.pending.len() - 1
+        });
+        let pending = &mut self.pending[at];
+        pending.tainted |= tainted;
+        let touches = pending.parts.holds(number, number) || pending.parts.holds(number + 1, number + 1) || pending.parts.holds(number + 2, number + 2);
+        if touches || pending.parts.iter().len() < PART_RUNS_MAX {
+            pending.parts.add(number + 1, number + 1);
+        }
+        if frame.end.is_some() {
+            pending.last = Some((number + 1, SenderVersion::of(frame)));
+        }
+        match &pending.last {
+            Some((last, _)) if pending.parts.holds(1, *last) => {
+                let pending = self.pending.remove(at);
+                (pending.last.map(|(_, version)| version), pending.tainted)
+            }
+            _ => (None, pending.tainted),
+        }
+    }
+
+    pub(crate) fn join_version(&mut self, version: &SenderVersion) {
+        for &(id, counter) in &version.vector {
+            let node = self.nodes.intern(id);
+            self.seen.raise(node, counter);
+        }
+        self.except_runs(version);
+    }
+
+    fn except_runs(&mut self, version: &SenderVersion) {
+        for &(id, first, last) in &version.runs {
+            let node = self.nodes.intern(id);
+            self.seen.except(node, first, last);
+        }
+    }
+}
+
+/// The greatest counter of the replica at `own` that the vectors and the end of a frame name.
+pub(crate) fn named_counter(frame: &Frame<'_>, own: usize) -> u64 {
+    let mut named = 0;
+    for vector in [frame.vector, frame.horizon] {
+        vector.iter().filter(|&(replica, _)| replica == own).for_each(|(_, counter)| named = named.max(counter));
+    }
+    if let Some(end) = frame.end {
+        end.for_each(|replica, _, last| named = if replica == own { named.max(last) } else { named });
+    }
+    named
+}
+
+/// A merge under way.
+pub(crate) struct Merge<'a> {
+    /// What the vector to be adopted has of each replica of the frame; empty when none will be.
+    pub closed: Vec<u64>,
+    /// The latest milliseconds that are not refused.
+    pub limit: u64,
+    pub refusals: Columns,
+    /// Which entries won, by their place in the frame, for who asks.
+    pub winners: Option<Vec<bool>>,
+    pub report: &'a mut MergeReport,
+}
+
+impl Merge<'_> {
+    #[inline]
+    fn won(&mut self, at: usize) {
+        if let Some(winners) = &mut self.winners {
+            winners[at] = true;
+        }
+    }
+}
+
+/// What a frame tells of the own id.
+#[derive(Default)]
+struct Suspects {
+    counter_max: u64,
+    differs: bool,
+    /// Own dots of entries that are not held under them: no other entry may be.
+    counters: Vec<u64>,
+}
+
+/// Entries that wait to be looked up together, with their keys.
+#[derive(Default)]
+struct Batch<'a> {
+    bytes: Vec<u8>,
+    entries: Vec<(usize, EntryBytes<'a>, usize)>,
+}
+
+impl<'a> Batch<'a> {
+    fn push(&mut self, key: &[u8], entry: &EntryBytes<'a>, at: usize) {
+        self.bytes.extend_from_slice(key);
+        self.entries.push((self.bytes.len(), *entry, at));
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.entries.iter().map(move |&(end, ..)| {
+            let key = &self.bytes[start..end];
+            start = end;
+            key
+        })
+    }
+}
+

@@ -1,0 +1,699 @@
+//! Where entries live: records with their keys inline in one arena, found by an open-addressing table,
+//! and the log that has them in order of arrival.
+//!
+//! A record is 36 bytes and the key, padded to 4:
+//!
+//! | at | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | HLC |
+//! | 8 | 8 | dot: node << 40 \| counter |
+//! | 16 | 8 | payload: up to 8 bytes inline, else place in the value heap << 24 \| length |
+//! | 24 | 4 | place in the log |
+//! | 28 | 4 | node of the stamp |
+//! | 32 | 4 | key length (11 bits), tag (4), inline length (4; 15: in the heap), marks |
+
+use std::collections::BTreeMap;
+
+use crate::hash::{Lanes, entry_hash, table_hash};
+use crate::stamp::Stamp;
+use crate::value::{PREFIX, Value, is_live};
+use crate::version::Nodes;
+
+/// A record: its place in the arena, in units of 4 bytes. 0 is none.
+pub(crate) type Record = u32;
+
+pub(crate) const HEADER: usize = 36;
+const KEY_BITS: u32 = 11;
+const TAG_SHIFT: u32 = KEY_BITS;
+const INLINE_SHIFT: u32 = TAG_SHIFT + 4;
+const IN_HEAP: u32 = 15;
+const UNSENT: u32 = 1 << 19;
+const HAS_ORIGIN: u32 = 1 << 20;
+const DROPPED: u32 = 1 << 21;
+
+const EMPTY: u64 = 0;
+const SLOTS_MIN: usize = 16;
+/// Places of the log that may be empty beyond the number of entries.
+const LOG_SLACK: usize = 64;
+/// Bytes that are not worth a packing.
+const WASTE_MIN: usize = 1 << 16;
+/// Own counters between two marks of a writer.
+const MARK_GAP: u64 = 64;
+
+/// The name of a write and, after a re-read, its first name; by node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodeDot {
+    pub node: u32,
+    pub counter: u64,
+}
+
+/// Everything of an entry but its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a> {
+    pub value: Value<'a>,
+    pub hlc: u64,
+    pub stamp_node: u32,
+    pub dot: NodeDot,
+    pub origin: Option<NodeDot>,
+    pub unsent: bool,
+}
+
+/// A former state of a record: enough to put it back while nothing is packed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Former {
+    header: [u8; HEADER],
+    origin: Option<NodeDot>,
+}
+
+/// Where in the log the dots of a writer begin.
+#[derive(Clone, Debug, Default)]
+struct Marks {
+    /// All dots of the writer from this counter on arrived at this place or later.
+    list: Vec<(u64, u64)>,
+    /// The greatest counter and where it arrived.
+    top: (u64, u64),
+}
+
+#[derive(Debug)]
+pub(crate) struct Records {
+    seed: [u64; 2],
+    arena: Vec<u8>,
+    heap: Vec<u8>,
+    slots: Vec<u64>,
+    /// Entries held, prefix tombstones included; of them in the table; of them with a value.
+    held: usize,
+    in_table: usize,
+    live: usize,
+    wasted_arena: usize,
+    wasted_heap: usize,
+    log: Vec<Record>,
+    log_base: u64,
+    marks: Vec<Marks>,
+    origins: BTreeMap<Record, NodeDot>,
+    pub digest: Lanes,
+    /// While a transaction is open: nothing is overwritten in the heap, nothing is packed.
+    pub keep_former: bool,
+    #[cfg(feature = "test-hooks")]
+    pub probes: core::cell::Cell<u64>,
+}
+
+impl Records {
+    /// An empty one whose log begins at `head`.
+    pub fn new(seed: [u64; 2], head: u64) -> Self {
+        Self {
+            seed,
+            // Record 0 is none.
+            arena: vec![0; 4],
+            heap: Vec::new(),
+            slots: vec![EMPTY; SLOTS_MIN],
+            held: 0,
+            in_table: 0,
+            live: 0,
+            wasted_arena: 0,
+            wasted_heap: 0,
+            log: Vec::new(),
+            log_base: head,
+            marks: Vec::new(),
+            origins: BTreeMap::new(),
+            digest: [0; 4],
+            keep_former: false,
+            #[cfg(feature = "test-hooks")]
+            probes: core::cell::Cell::new(0),
+        }
+    }
+
+    /// Makes room for so many more entries with so many bytes of keys.
+    pub fn reserve(&mut self, entries: usize, key_bytes: usize) {
+        let wanted = (self.in_table + entries).saturating_mul(4) / 3 + 1;
+        if wanted > self.slots.len() {
+            self.rehash(wanted.next_power_of_two());
+        }
+        self.arena.reserve(entries * (HEADER + 3) + key_bytes);
+        self.log.reserve(entries);
+    }
+
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    pub fn head(&self) -> u64 {
+        self.log_base + self.log.len() as u64
+    }
+
+    // Reading a record.
+
+    #[inline]
+    fn at(record: Record) -> usize {
+        record as usize * 4
+    }
+
+    #[inline]
+    fn word(&self, record: Record, at: usize) -> u32 {
+        let at = Self::at(record) + at;
+        u32::from_le_bytes(*self.arena[at..].first_chunk().expect("records are whole"))
+    }
+
+    #[inline]
+    fn long(&self, record: Record, at: usize) -> u64 {
+        let at = Self::at(record) + at;
+        u64::from_le_bytes(*self.arena[at..].first_chunk().expect("records are whole"))
+    }
+
+    #[inline]
+    fn put_word(&mut self, record: Record, at: usize, word: u32) {
+        let at = Self::at(record) + at;
+        self.arena[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+
+    #[inline]
+    fn meta(&self, record: Record) -> u32 {
+        self.word(record, 32)
+    }
+
+    #[inline]
+    pub fn key(&self, record: Record) -> &[u8] {
+        let at = Self::at(record);
+        let length = (self.meta(record) & ((1 << KEY_BITS) - 1)) as usize;
+        &self.arena[at + HEADER..at + HEADER + length]
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "four bits")]
+    pub fn tag(&self, record: Record) -> u8 {
+        (self.meta(record) >> TAG_SHIFT & 15) as u8
+    }
+
+    #[inline]
+    pub fn is_live(&self, record: Record) -> bool {
+        is_live(self.tag(record))
+    }
+
+    pub fn seed(&self) -> [u64; 2] {
+        self.seed
+    }
+
+    pub fn is_dropped(&self, record: Record) -> bool {
+        self.meta(record) & DROPPED != 0
+    }
+
+    #[inline]
+    pub fn value(&self, record: Record) -> Value<'_> {
+        let meta = self.meta(record);
+        let inline = meta >> INLINE_SHIFT & 15;
+        let payload = if inline == IN_HEAP {
+            let place = self.long(record, 16);
+            let at = usize_of(place >> 24);
+            &self.heap[at..at + usize_of(place & 0xff_ffff)]
+        } else {
+            let at = Self::at(record) + 16;
+            &self.arena[at..at + inline as usize]
+        };
+        Value { tag: self.tag(record), payload }
+    }
+
+    #[inline]
+    pub fn hlc(&self, record: Record) -> u64 {
+        self.long(record, 0)
+    }
+
+    #[inline]
+    pub fn stamp_node(&self, record: Record) -> u32 {
+        self.word(record, 28)
+    }
+
+    pub fn stamp(&self, record: Record, nodes: &Nodes) -> Stamp {
+        Stamp { hlc: self.hlc(record), replica: nodes.id(self.stamp_node(record)) }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "24 bits")]
+    pub fn dot(&self, record: Record) -> NodeDot {
+        let dot = self.long(record, 8);
+        NodeDot { node: (dot >> 40) as u32, counter: dot & crate::stamp::COUNTER_MAX }
+    }
+
+    pub fn origin(&self, record: Record) -> Option<NodeDot> {
+        if self.meta(record) & HAS_ORIGIN == 0 { None } else { self.origins.get(&record).copied() }
+    }
+
+    pub fn is_prefix(&self, record: Record) -> bool {
+        self.tag(record) == PREFIX
+    }
+
+    pub fn is_unsent(&self, record: Record) -> bool {
+        self.meta(record) & UNSENT != 0
+    }
+
+    pub fn mark_sent(&mut self, record: Record) {
+        let meta = self.meta(record);
+        self.put_word(record, 32, meta & !UNSENT);
+    }
+
+    pub fn fields(&self, record: Record) -> Fields<'_> {
+        Fields {
+            value: self.value(record),
+            hlc: self.hlc(record),
+            stamp_node: self.stamp_node(record),
+            dot: self.dot(record),
+            origin: self.origin(record),
+            unsent: self.is_unsent(record),
+        }
+    }
+
+    /// The records in order of arrival, with their places.
+    pub fn arrivals(&self) -> impl DoubleEndedIterator<Item = Record> {
+        self.log.iter().copied().filter(|&record| record != 0)
+    }
+
+    /// The records that arrived at `place` or later.
+    pub fn arrivals_since(&self, place: u64) -> impl Iterator<Item = (u64, Record)> {
+        let from = usize_of(place.saturating_sub(self.log_base)).min(self.log.len());
+        (self.log_base + from as u64..).zip(self.log[from..].iter().copied()).filter(|&(_, record)| record != 0)
+    }
+
+    /// Where in the log to begin, to meet all dots of `node` above `counter`.
+    pub fn first_place_above(&self, node: u32, counter: u64) -> Option<u64> {
+        let marks = self.marks.get(node as usize)?;
+        let (top, place) = marks.top;
+        if top <= counter {
+            None
+        } else if top <= counter + 1 {
+            Some(place)
+        } else {
+            let at = marks.list.partition_point(|&(from, _)| from <= counter + 1);
+            marks.list.get(at.saturating_sub(1)).map(|&(_, place)| place)
+        }
+    }
+
+    // Finding.
+
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        table_hash(self.seed, key)
+    }
+
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<Record> {
+        self.find_hashed(key, self.hash(key))
+    }
+
+    #[inline]
+    pub fn find_hashed(&self, key: &[u8], hash: u64) -> Option<Record> {
+        let mask = self.slots.len() - 1;
+        let mut at = usize_of(hash & 0xffff_ffff) & mask;
+        loop {
+            #[cfg(feature = "test-hooks")]
+            self.probes.set(self.probes.get() + 1);
+            let slot = self.slots[at];
+            if slot == EMPTY {
+                return None;
+            }
+            if slot >> 32 == hash >> 32 {
+                let record = record_of(slot);
+                if self.key(record) == key {
+                    return Some(record);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// The slot where a search begins.
+    #[inline]
+    pub fn slot(&self, hash: u64) -> &u64 {
+        &self.slots[usize_of(hash & 0xffff_ffff) & (self.slots.len() - 1)]
+    }
+
+    /// The first byte of the record that a search meets first.
+    #[inline]
+    pub fn first_header(&self, hash: u64) -> Option<&u8> {
+        self.arena.get(Self::at(record_of(*self.slot(hash))))
+    }
+
+    /// Puts a record into the table, where its key is not.
+    fn put_slot(&mut self, record: Record, hash: u64) {
+        if (self.in_table + 1) * 4 > self.slots.len() * 3 {
+            self.rehash(self.slots.len() * 2);
+        }
+        self.in_table += 1;
+        put_slot(&mut self.slots, record, hash);
+    }
+
+    fn take_slot(&mut self, record: Record) {
+        let mask = self.slots.len() - 1;
+        let mut at = usize_of(self.hash(self.key(record)) & 0xffff_ffff) & mask;
+        while record_of(self.slots[at]) != record {
+            at = (at + 1) & mask;
+        }
+        // Later slots of the run move up, unless that would put them before their own place.
+        let mut next = at;
+        loop {
+            next = (next + 1) & mask;
+            let slot = self.slots[next];
+            if slot == EMPTY {
+                break;
+            }
+            let home = usize_of(self.hash(self.key(record_of(slot))) & 0xffff_ffff) & mask;
+            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(at) & mask) {
+                self.slots[at] = slot;
+                at = next;
+            }
+        }
+        self.slots[at] = EMPTY;
+        self.in_table -= 1;
+    }
+
+    fn rehash(&mut self, length: usize) {
+        let mut slots = vec![EMPTY; length.max(SLOTS_MIN)];
+        for &record in self.log.iter().filter(|&&record| record != 0) {
+            if self.tag(record) != PREFIX {
+                put_slot(&mut slots, record, self.hash(self.key(record)));
+            }
+        }
+        self.slots = slots;
+    }
+
+    // Writing. Every change of an entry comes through these, and keeps digest, counts and log.
+
+    /// Adds an entry whose key is not held, as the latest arrival.
+    pub fn insert(&mut self, key: &[u8], hash: u64, fields: &Fields<'_>, nodes: &Nodes) -> Record {
+        let at = self.arena.len();
+        let record = u32::try_from(at / 4).expect("a dictionary holds at most 16 GiB of records");
+        self.arena.resize(at + HEADER, 0);
+        self.arena.extend_from_slice(key);
+        self.arena.resize(self.arena.len().next_multiple_of(4), 0);
+        #[expect(clippy::cast_possible_truncation, reason = "keys are at most 1,024 bytes")]
+        self.put_word(record, 32, key.len() as u32);
+        self.put_fields(record, fields);
+        self.held += 1;
+        self.count(record, nodes, true);
+        if fields.value.tag != PREFIX {
+            self.put_slot(record, hash);
+        }
+        self.arrive(record);
+        record
+    }
+
+    /// Replaces everything of an entry but its key; it becomes the latest arrival.
+    pub fn overwrite(&mut self, record: Record, fields: &Fields<'_>, nodes: &Nodes) {
+        self.leave_log(record);
+        self.count(record, nodes, false);
+        self.put_fields(record, fields);
+        self.count(record, nodes, true);
+        self.arrive(record);
+    }
+
+    /// Gives an entry another dot and origin; it becomes the latest arrival.
+    pub fn rename(&mut self, record: Record, dot: NodeDot, origin: Option<NodeDot>) {
+        self.leave_log(record);
+        self.put_dot(record, dot);
+        self.put_origin(record, origin);
+        self.arrive(record);
+    }
+
+    /// Gives an entry another stamp and dot; it becomes the latest arrival, and stays unsent if it was.
+    pub fn restamp(&mut self, record: Record, hlc: u64, stamp_node: u32, dot: NodeDot, nodes: &Nodes) {
+        self.count(record, nodes, false);
+        let at = Self::at(record);
+        self.arena[at..at + 8].copy_from_slice(&hlc.to_le_bytes());
+        self.put_word(record, 28, stamp_node);
+        self.count(record, nodes, true);
+        self.rename(record, dot, self.origin(record));
+    }
+
+    /// Takes an entry out.
+    pub fn drop_entry(&mut self, record: Record, nodes: &Nodes) {
+        self.leave_log(record);
+        self.count(record, nodes, false);
+        self.held -= 1;
+        if self.tag(record) != PREFIX {
+            self.take_slot(record);
+        }
+        self.wasted_arena += HEADER + self.key(record).len();
+        self.wasted_heap += self.heap_length(record);
+        let meta = self.meta(record);
+        self.put_word(record, 32, meta | DROPPED);
+        if !self.keep_former {
+            self.origins.remove(&record);
+        }
+    }
+
+    /// The state of a record, for [`Self::put_back`].
+    pub fn former(&self, record: Record) -> Former {
+        let at = Self::at(record);
+        Former { header: *self.arena[at..].first_chunk().expect("records are whole"), origin: self.origin(record) }
+    }
+
+    /// Undoes the latest change of all, an [`Self::overwrite`] or [`Self::drop_entry`] of `record`.
+    pub fn put_back(&mut self, record: Record, former: &Former, nodes: &Nodes) {
+        let was_dropped = self.is_dropped(record);
+        if was_dropped {
+            self.wasted_arena -= HEADER + self.key(record).len();
+            self.held += 1;
+        } else {
+            self.count(record, nodes, false);
+            self.log.pop();
+        }
+        let at = Self::at(record);
+        self.arena[at..at + HEADER].copy_from_slice(&former.header);
+        self.put_origin(record, former.origin);
+        self.count(record, nodes, true);
+        if was_dropped && self.tag(record) != PREFIX {
+            let hash = self.hash(self.key(record));
+            self.put_slot(record, hash);
+        }
+        let place = self.word(record, 24) as usize;
+        self.log[place] = record;
+    }
+
+    /// Undoes the latest change of all, an [`Self::insert`] of `record`.
+    pub fn take_back(&mut self, record: Record, nodes: &Nodes) {
+        self.drop_entry(record, nodes);
+        self.log.pop();
+    }
+
+    fn put_fields(&mut self, record: Record, fields: &Fields<'_>) {
+        let at = Self::at(record);
+        let meta = self.meta(record);
+        let old = (meta >> INLINE_SHIFT & 15 == IN_HEAP).then(|| self.long(record, 16));
+        let payload = fields.value.payload;
+        self.arena[at..at + 8].copy_from_slice(&fields.hlc.to_le_bytes());
+        self.put_dot(record, fields.dot);
+        let inline = if payload.len() <= 8 {
+            self.wasted_heap += old.map_or(0, |place| usize_of(place & 0xff_ffff));
+            let mut bytes = [0; 8];
+            bytes[..payload.len()].copy_from_slice(payload);
+            self.arena[at + 16..at + 24].copy_from_slice(&bytes);
+            #[expect(clippy::cast_possible_truncation, reason = "at most 8")]
+            {
+                payload.len() as u32
+            }
+        } else {
+            let place = self.put_heap(payload, old);
+            self.arena[at + 16..at + 24].copy_from_slice(&place.to_le_bytes());
+            IN_HEAP
+        };
+        self.put_word(record, 28, fields.stamp_node);
+        let kept = meta & ((1 << KEY_BITS) - 1 | HAS_ORIGIN);
+        let unsent = if fields.unsent { UNSENT } else { 0 };
+        self.put_word(record, 32, kept | u32::from(fields.value.tag) << TAG_SHIFT | inline << INLINE_SHIFT | unsent);
+        self.put_origin(record, fields.origin);
+    }
+
+    /// Puts a payload into the heap, in place of an older one where it fits.
+    fn put_heap(&mut self, payload: &[u8], old: Option<u64>) -> u64 {
+        let old_length = old.map_or(0, |place| usize_of(place & 0xff_ffff));
+        if let Some(place) = old
+            && payload.len() <= old_length
+            && !self.keep_former
+        {
+            let at = usize_of(place >> 24);
+            self.heap[at..at + payload.len()].copy_from_slice(payload);
+            self.wasted_heap += old_length - payload.len();
+            return place >> 24 << 24 | payload.len() as u64;
+        }
+        self.wasted_heap += old_length;
+        let at = self.heap.len() as u64;
+        self.heap.extend_from_slice(payload);
+        at << 24 | payload.len() as u64
+    }
+
+    fn put_dot(&mut self, record: Record, dot: NodeDot) {
+        let at = Self::at(record) + 8;
+        let bits = u64::from(dot.node) << 40 | dot.counter;
+        self.arena[at..at + 8].copy_from_slice(&bits.to_le_bytes());
+    }
+
+    fn put_origin(&mut self, record: Record, origin: Option<NodeDot>) {
+        let meta = self.meta(record);
+        match origin {
+            Some(origin) => {
+                self.origins.insert(record, origin);
+                self.put_word(record, 32, meta | HAS_ORIGIN);
+            }
+            None if meta & HAS_ORIGIN != 0 => {
+                self.origins.remove(&record);
+                self.put_word(record, 32, meta & !HAS_ORIGIN);
+            }
+            None => {}
+        }
+    }
+
+    fn heap_length(&self, record: Record) -> usize {
+        let in_heap = self.meta(record) >> INLINE_SHIFT & 15 == IN_HEAP;
+        if in_heap { usize_of(self.long(record, 16) & 0xff_ffff) } else { 0 }
+    }
+
+    /// Counts an entry in or out: digest and number of values.
+    fn count(&mut self, record: Record, nodes: &Nodes, enters: bool) {
+        let hash = self.entry_hash(record, nodes);
+        for (lane, part) in self.digest.iter_mut().zip(hash) {
+            *lane = if enters { lane.wrapping_add(part) } else { lane.wrapping_sub(part) };
+        }
+        if self.is_live(record) {
+            self.live = if enters { self.live + 1 } else { self.live - 1 };
+        }
+    }
+
+    pub fn entry_hash(&self, record: Record, nodes: &Nodes) -> Lanes {
+        let Value { tag, payload } = self.value(record);
+        entry_hash(&nodes.id(self.stamp_node(record)).0, self.hlc(record), tag, self.key(record), payload)
+    }
+
+    // The log.
+
+    fn leave_log(&mut self, record: Record) {
+        let place = self.word(record, 24) as usize;
+        self.log[place] = 0;
+    }
+
+    fn arrive(&mut self, record: Record) {
+        let place = u32::try_from(self.log.len()).expect("the log is packed long before 2^32 places");
+        let head = self.head();
+        self.log.push(record);
+        self.put_word(record, 24, place);
+        let NodeDot { node, counter } = self.dot(record);
+        let node = node as usize;
+        if node >= self.marks.len() {
+            self.marks.resize_with(node + 1, Marks::default);
+        }
+        let marks = &mut self.marks[node];
+        if counter > marks.top.0 {
+            marks.top = (counter, head);
+            if marks.list.last().is_none_or(|&(from, _)| from + MARK_GAP <= counter) {
+                marks.list.push((counter, head));
+            }
+        }
+    }
+
+    /// Packs log, arena and heap where too much of them is empty. Answers how records moved, if they did.
+    pub fn pack(&mut self) -> Option<Moved> {
+        debug_assert!(!self.keep_former);
+        if self.log.len() - self.held > self.held + LOG_SLACK {
+            self.pack_log();
+        }
+        if self.wasted_heap > WASTE_MIN && self.wasted_heap * 2 > self.heap.len() {
+            self.pack_heap();
+        }
+        let moves = self.wasted_arena > WASTE_MIN && self.wasted_arena * 2 > self.arena.len();
+        moves.then(|| self.pack_arena())
+    }
+
+    fn pack_log(&mut self) {
+        self.log_base = self.head() - self.held as u64;
+        let mut log = core::mem::take(&mut self.log);
+        log.retain(|&record| record != 0);
+        self.marks.iter_mut().for_each(|marks| *marks = Marks::default());
+        for record in log {
+            self.arrive(record);
+        }
+    }
+
+    fn pack_heap(&mut self) {
+        let mut heap = Vec::with_capacity(self.heap.len() - self.wasted_heap);
+        for at in 0..self.log.len() {
+            let record = self.log[at];
+            if record == 0 || self.heap_length(record) == 0 {
+                continue;
+            }
+            let place = (heap.len() as u64) << 24 | self.heap_length(record) as u64;
+            heap.extend_from_slice(self.value(record).payload);
+            let at = Self::at(record) + 16;
+            self.arena[at..at + 8].copy_from_slice(&place.to_le_bytes());
+        }
+        self.heap = heap;
+        self.wasted_heap = 0;
+    }
+
+    fn pack_arena(&mut self) -> Moved {
+        let mut arena = Vec::with_capacity(self.arena.len() - self.wasted_arena);
+        arena.resize(4, 0);
+        for at in 0..self.log.len() {
+            let record = self.log[at];
+            if record == 0 {
+                continue;
+            }
+            let from = Self::at(record);
+            let to = arena.len() / 4;
+            let length = (HEADER + self.key(record).len()).next_multiple_of(4);
+            arena.extend_from_slice(&self.arena[from..from + length]);
+            #[expect(clippy::cast_possible_truncation, reason = "the arena only shrinks")]
+            {
+                self.log[at] = to as u32;
+            }
+            // The old record, about to go, tells where the new one is.
+            self.put_word(record, 28, self.log[at]);
+        }
+        let old = core::mem::replace(&mut self.arena, arena);
+        let moved = Moved(old);
+        self.origins = self.origins.iter().map(|(&record, &origin)| (moved.to(record), origin)).collect();
+        self.wasted_arena = 0;
+        self.rehash(self.slots.len());
+        moved
+    }
+}
+
+/// Where records went when the arena was packed.
+pub(crate) struct Moved(Vec<u8>);
+
+impl Moved {
+    pub fn was_held(&self, record: Record) -> bool {
+        self.word(record, 32) & DROPPED == 0
+    }
+
+    /// The new place of a record that was held.
+    pub fn to(&self, record: Record) -> Record {
+        self.word(record, 28)
+    }
+
+    fn word(&self, record: Record, at: usize) -> u32 {
+        let at = Records::at(record) + at;
+        u32::from_le_bytes(*self.0[at..].first_chunk().expect("records are whole"))
+    }
+}
+
+fn put_slot(slots: &mut [u64], record: Record, hash: u64) {
+    let mask = slots.len() - 1;
+    let mut at = usize_of(hash & 0xffff_ffff) & mask;
+    while slots[at] != EMPTY {
+        at = (at + 1) & mask;
+    }
+    slots[at] = hash >> 32 << 32 | u64::from(record);
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low half of a slot")]
+fn record_of(slot: u64) -> Record {
+    slot as u32
+}
+
+/// A number that is known to index memory of this process.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "places in memory fit a usize, also on 32 bits")]
+fn usize_of(number: u64) -> usize {
+    number as usize
+}

@@ -1,0 +1,396 @@
+//! What has been seen: a closed vector and the exceptions beyond it.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::stamp::{COUNTER_MAX, ReplicaId};
+use crate::wire::{Reader, put_varint};
+
+/// Replicas under small numbers, in order of first use. A number is good for one dictionary.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nodes {
+    ids: Vec<ReplicaId>,
+    numbers: BTreeMap<ReplicaId, u32>,
+}
+
+impl Nodes {
+    pub fn id(&self, node: u32) -> ReplicaId {
+        self.ids[node as usize]
+    }
+
+    pub fn find(&self, id: ReplicaId) -> Option<u32> {
+        self.numbers.get(&id).copied()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "memory holds fewer than 2^24 replicas of 16 bytes and more")]
+    pub fn intern(&mut self, id: ReplicaId) -> u32 {
+        *self.numbers.entry(id).or_insert_with(|| {
+            self.ids.push(id);
+            assert!(self.ids.len() <= 1 << 24, "a dictionary names at most 2^24 replicas");
+            self.ids.len() as u32 - 1
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// All numbers, in the order of their ids.
+    pub fn sorted(&self) -> impl Iterator<Item = u32> {
+        self.numbers.values().copied()
+    }
+}
+
+/// Runs of counters, first and last included, ascending; they never touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Runs(Vec<(u64, u64)>);
+
+impl Runs {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, u64)> {
+        self.0.iter().copied()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn last(&self) -> Option<u64> {
+        self.0.last().map(|&(_, last)| last)
+    }
+
+    /// Whether every counter from `first` to `last` is in.
+    pub fn holds(&self, first: u64, last: u64) -> bool {
+        let at = self.0.partition_point(|&(_, end)| end < first);
+        self.0.get(at).is_some_and(|&(start, end)| start <= first && last <= end)
+    }
+
+    pub fn add(&mut self, mut first: u64, mut last: u64) {
+        if let Some(run) = self.0.last_mut()
+            && run.0 <= first
+            && first <= run.1 + 1
+        {
+            run.1 = run.1.max(last);
+            return;
+        }
+        let from = self.0.partition_point(|&(_, end)| end + 1 < first);
+        let to = from + self.0[from..].partition_point(|&(start, _)| start <= last + 1);
+        if let [(start, _), ..] = self.0[from..to] {
+            first = first.min(start);
+        }
+        if let [.., (_, end)] = self.0[from..to] {
+            last = last.max(end);
+        }
+        self.0.splice(from..to, [(first, last)]);
+    }
+
+    /// Drops all counters up to `counter`.
+    pub fn drop_through(&mut self, counter: u64) {
+        let keep = self.0.partition_point(|&(_, end)| end <= counter);
+        self.0.drain(..keep);
+        if let Some(run) = self.0.first_mut() {
+            run.0 = run.0.max(counter + 1);
+        }
+    }
+
+    /// Drops all counters above `counter`.
+    pub fn drop_above(&mut self, counter: u64) {
+        self.0.truncate(self.0.partition_point(|&(start, _)| start <= counter));
+        if let Some(run) = self.0.last_mut() {
+            run.1 = run.1.min(counter);
+        }
+    }
+}
+
+/// The version of a dictionary: V and X, by node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    vector: Vec<u64>,
+    exceptions: BTreeMap<u32, Runs>,
+}
+
+impl Seen {
+    pub fn vector(&self, node: u32) -> u64 {
+        self.vector.get(node as usize).copied().unwrap_or(0)
+    }
+
+    pub fn exceptions(&self, node: u32) -> Option<&Runs> {
+        self.exceptions.get(&node)
+    }
+
+    pub fn has_exceptions(&self) -> bool {
+        !self.exceptions.is_empty()
+    }
+
+    /// The greatest counter seen of `node`.
+    pub fn greatest(&self, node: u32) -> u64 {
+        self.exceptions(node).and_then(Runs::last).unwrap_or_else(|| self.vector(node))
+    }
+
+    /// The greatest counter up to which everything of `node` was seen.
+    pub fn contiguous(&self, node: u32) -> u64 {
+        let closed = self.vector(node);
+        match self.exceptions(node).and_then(|runs| runs.iter().next()) {
+            Some((first, last)) if first == closed + 1 => last,
+            _ => closed,
+        }
+    }
+
+    #[inline]
+    pub fn has(&self, node: u32, counter: u64) -> bool {
+        counter <= self.vector(node) || self.exceptions(node).is_some_and(|runs| runs.holds(counter, counter))
+    }
+
+    /// Whether all counters from `first` to `last` of `node` were seen.
+    pub fn has_run(&self, node: u32, first: u64, last: u64) -> bool {
+        let closed = self.vector(node);
+        last <= closed || self.exceptions(node).is_some_and(|runs| runs.holds(first.max(closed + 1), last))
+    }
+
+    /// Adds dots to the exceptions, as far as the vector does not have them.
+    pub fn except(&mut self, node: u32, first: u64, last: u64) {
+        let first = first.max(self.vector(node) + 1);
+        if first <= last {
+            self.exceptions.entry(node).or_default().add(first, last);
+        }
+    }
+
+    /// Raises the vector.
+    pub fn raise(&mut self, node: u32, counter: u64) {
+        if counter <= self.vector(node) {
+            return;
+        }
+        let at = node as usize;
+        if at >= self.vector.len() {
+            self.vector.resize(at + 1, 0);
+        }
+        self.vector[at] = counter;
+        if let Some(runs) = self.exceptions.get_mut(&node) {
+            runs.drop_through(counter);
+            if runs.is_empty() {
+                self.exceptions.remove(&node);
+            }
+        }
+    }
+
+    /// Adds a dot of the replica's own. [`Self::settle`] follows every other change.
+    pub fn add_own(&mut self, own: u32, counter: u64) {
+        if self.exceptions.is_empty() {
+            self.raise(own, counter);
+        } else {
+            self.except(own, counter, counter);
+        }
+    }
+
+    /// Own dots join the vector when there are no other exceptions.
+    pub fn settle(&mut self, own: u32) {
+        if self.exceptions.len() == 1
+            && let Some(last) = self.exceptions(own).and_then(Runs::last)
+        {
+            self.raise(own, last);
+        }
+    }
+
+    /// Takes back the own dots above `counter`.
+    pub fn forget_above(&mut self, own: u32, counter: u64) {
+        if let Some(closed) = self.vector.get_mut(own as usize) {
+            *closed = (*closed).min(counter);
+        }
+        if let Some(runs) = self.exceptions.get_mut(&own) {
+            runs.drop_above(counter);
+            if runs.is_empty() {
+                self.exceptions.remove(&own);
+            }
+        }
+    }
+
+    /// The nodes that the exceptions name.
+    pub fn excepted(&self) -> impl Iterator<Item = u32> {
+        self.exceptions.keys().copied()
+    }
+}
+
+/// A vector inside a frame: pairs of (index of the replica, counter), checked when it was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct VectorBytes<'a> {
+    count: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> VectorBytes<'a> {
+    pub fn read(reader: &mut Reader<'a>, replicas: usize) -> Result<Self> {
+        let count = reader.length()?;
+        let start = reader.rest;
+        let mut next = 0;
+        for _ in 0..count {
+            next = writer(reader, next, replicas)? + 1;
+            counter(reader)?;
+        }
+        Ok(Self { count, bytes: &start[..start.len() - reader.rest.len()] })
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.count == 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = (usize, u64)> + 'a {
+        let mut reader = Reader::new(self.bytes);
+        let mut next = 0;
+        (0..self.count).map(move |_| {
+            let writer = next + checked(reader.length_free());
+            next = writer + 1;
+            (writer, checked(reader.varint()))
+        })
+    }
+}
+
+/// Runs inside a frame, checked when they were read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RunsBytes<'a> {
+    count: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> RunsBytes<'a> {
+    /// Reads runs that lie beyond `vector`.
+    pub fn read(reader: &mut Reader<'a>, replicas: usize, vector: VectorBytes<'_>) -> Result<Self> {
+        let count = reader.length()?;
+        let start = reader.rest;
+        let mut closed = vector.iter().peekable();
+        let mut next = 0;
+        for _ in 0..count {
+            let index = writer(reader, next, replicas)?;
+            next = index + 1;
+            while closed.next_if(|&(writer, _)| writer < index).is_some() {}
+            let closed = closed.next_if(|&(writer, _)| writer == index).map_or(0, |(_, counter)| counter);
+            let runs = reader.length()?;
+            if runs == 0 {
+                return Err(Error::corrupt("a writer has no runs"));
+            }
+            let mut first = 1;
+            for _ in 0..runs {
+                first += reader.varint()?;
+                let last = first + reader.varint()?;
+                if first <= closed || last > COUNTER_MAX {
+                    return Err(Error::corrupt("a run is out of range"));
+                }
+                first = last + 2;
+            }
+        }
+        Ok(Self { count, bytes: &start[..start.len() - reader.rest.len()] })
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.count == 0
+    }
+
+    /// Calls back with (index of the replica, first, last) of each run, until it answers false.
+    pub fn all(self, mut take: impl FnMut(usize, u64, u64) -> bool) -> bool {
+        let mut reader = Reader::new(self.bytes);
+        let mut next = 0;
+        for _ in 0..self.count {
+            let writer = next + checked(reader.length_free());
+            next = writer + 1;
+            let mut first = 1;
+            for _ in 0..checked(reader.varint()) {
+                first += checked(reader.varint());
+                let last = first + checked(reader.varint());
+                if !take(writer, first, last) {
+                    return false;
+                }
+                first = last + 2;
+            }
+        }
+        true
+    }
+
+    pub fn for_each(self, mut take: impl FnMut(usize, u64, u64)) {
+        self.all(|writer, first, last| {
+            take(writer, first, last);
+            true
+        });
+    }
+}
+
+impl Reader<'_> {
+    /// A varint that is an index, not a length of what follows.
+    fn length_free(&mut self) -> Result<usize> {
+        self.varint().and_then(|value| usize::try_from(value).map_err(|_| Error::corrupt("an index is too great")))
+    }
+}
+
+fn checked<T>(result: Result<T>) -> T {
+    result.expect("was read once before")
+}
+
+fn writer(reader: &mut Reader<'_>, next: usize, replicas: usize) -> Result<usize> {
+    let index = next.saturating_add(reader.length_free()?);
+    if index < replicas { Ok(index) } else { Err(Error::corrupt("a replica is not in the table")) }
+}
+
+/// A counter of a dot.
+pub(crate) fn counter(reader: &mut Reader<'_>) -> Result<u64> {
+    let counter = reader.varint()?;
+    if (1..=COUNTER_MAX).contains(&counter) { Ok(counter) } else { Err(Error::corrupt("a counter is out of range")) }
+}
+
+/// Writes a vector whose writers ascend.
+pub(crate) fn put_vector(out: &mut Vec<u8>, vector: &[(u32, u64)]) {
+    put_varint(out, vector.len() as u64);
+    let mut next = 0;
+    for &(index, counter) in vector {
+        put_varint(out, u64::from(index - next));
+        put_varint(out, counter);
+        next = index + 1;
+    }
+}
+
+/// Writes runs whose writers ascend.
+pub(crate) fn put_runs(out: &mut Vec<u8>, runs: &[(u32, &Runs)]) {
+    put_varint(out, runs.len() as u64);
+    let mut next = 0;
+    for &(index, runs) in runs {
+        put_varint(out, u64::from(index - next));
+        put_varint(out, runs.iter().len() as u64);
+        next = index + 1;
+        let mut first = 1;
+        for (start, end) in runs.iter() {
+            put_varint(out, start - first);
+            put_varint(out, end - start);
+            first = end + 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_join_what_touches() {
+        let mut runs = Runs::default();
+        for (first, last) in [(5, 6), (1, 1), (9, 9), (3, 3), (2, 2), (7, 8), (20, 30), (12, 25)] {
+            runs.add(first, last);
+        }
+        assert_eq!(runs.iter().collect::<Vec<_>>(), [(1, 3), (5, 9), (12, 30)]);
+        assert!(runs.holds(5, 9) && !runs.holds(3, 5) && !runs.holds(4, 4));
+        runs.drop_through(6);
+        assert_eq!(runs.iter().collect::<Vec<_>>(), [(7, 9), (12, 30)]);
+        runs.drop_above(13);
+        assert_eq!(runs.iter().collect::<Vec<_>>(), [(7, 9), (12, 13)]);
+        runs.drop_above(10);
+        assert_eq!(runs.last(), Some(9));
+    }
+
+    #[test]
+    fn own_dots_wait_for_foreign_exceptions() {
+        let mut seen = Seen::default();
+        seen.except(1, 2, 2);
+        seen.add_own(0, 1);
+        seen.settle(0);
+        assert_eq!((seen.vector(0), seen.greatest(0), seen.contiguous(0)), (0, 1, 1));
+        seen.raise(1, 2);
+        seen.settle(0);
+        assert_eq!((seen.vector(0), seen.has_exceptions()), (1, false));
+        assert!(seen.has_run(1, 1, 2) && !seen.has(1, 3));
+    }
+}
