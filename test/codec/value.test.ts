@@ -166,15 +166,33 @@ describe("what cannot be carried is refused with its path", () => {
     ["a boxed number", Object(1), "value: an instance of Number cannot be stored"],
     ["an Error", new Error("x"), "value: an instance of Error cannot be stored"],
     ["a promise", Promise.resolve(), "value: an instance of Promise cannot be stored"],
-    ["an ArrayBuffer", new ArrayBuffer(1), "value: a ArrayBuffer cannot be stored; use a Uint8Array"],
+    [
+      "an ArrayBuffer",
+      new ArrayBuffer(1),
+      "value: a ArrayBuffer cannot be stored; use a Uint8Array",
+    ],
     ["another view", new Int16Array(1), "value: a Int16Array cannot be stored; use a Uint8Array"],
     ["an invalid Date", [new Date(Number.NaN)], "value[0]: an invalid Date cannot be stored"],
     ["a cycle", cycle, "value.self.again: a cycle cannot be stored"],
     // oxlint-disable-next-line no-sparse-arrays -- what is tested
     ["a hole", [1, , 3], "value[1]: a hole of a sparse array cannot be stored"],
-    ["more on an array", Object.assign([1], { x: 1 }), "value: an array with the further property x"],
+    [
+      "more on an array",
+      Object.assign([1], { x: 1 }),
+      "value: an array with the further property x",
+    ],
     ["a symbol as a name", { [Symbol("x")]: 1 }, "value: a member named by a symbol"],
-    ["an accessor", { a: { get b() { return 1; } } }, "value.a.b: an accessor cannot be stored"],
+    [
+      "an accessor",
+      {
+        a: {
+          get b() {
+            return 1;
+          },
+        },
+      },
+      "value.a.b: an accessor cannot be stored",
+    ],
     [
       "a hidden member",
       Object.defineProperty({}, "a b", { value: 1 }),

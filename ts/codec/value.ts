@@ -282,7 +282,8 @@ function isPlainObject(value: object): boolean {
   return (
     prototype === null ||
     prototype === Object.prototype ||
-    (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, "isPrototypeOf"))
+    (Object.getPrototypeOf(prototype) === null &&
+      Object.hasOwn(prototype as object, "isPrototypeOf"))
   );
 }
 

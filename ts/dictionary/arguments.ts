@@ -71,11 +71,15 @@ export function checkReplicaId(id: string): Uint8Array {
 
 export function checkStamp(stamp: ExplicitStamp): void {
   if (typeof stamp !== "object" || stamp === null) {
-    throw invalid(`a stamp must be an object such as { millis: 1_700_000_000_000 }, not ${typeof stamp}`);
+    throw invalid(
+      `a stamp must be an object such as { millis: 1_700_000_000_000 }, not ${typeof stamp}`,
+    );
   }
   const { millis, counter = 0 } = stamp;
   if (!isBelow(millis, MILLIS_END)) {
-    throw invalid(`the milliseconds of a stamp are a whole number below 2^48, not ${String(millis)}`);
+    throw invalid(
+      `the milliseconds of a stamp are a whole number below 2^48, not ${String(millis)}`,
+    );
   }
   if (!isBelow(counter, STAMP_COUNTER_END)) {
     throw invalid(`the counter of a stamp is a whole number below 65,536, not ${String(counter)}`);
@@ -86,7 +90,9 @@ export function checkStamp(stamp: ExplicitStamp): void {
 export function checkMillis(millis: number, what: string): number {
   // Not of type number fails the comparisons too, or is caught by the last one.
   if (!(millis >= 0 && millis < MILLIS_END) || typeof millis !== "number") {
-    throw invalid(`${what} must be a number of milliseconds from 0 to below 2^48, not ${String(millis)}`);
+    throw invalid(
+      `${what} must be a number of milliseconds from 0 to below 2^48, not ${String(millis)}`,
+    );
   }
   return Math.floor(millis);
 }

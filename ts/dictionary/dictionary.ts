@@ -4,12 +4,7 @@ import { idText } from "../codec/entry.ts";
 import type { PlainValue } from "../codec/plain.ts";
 import { decodeValue } from "../codec/read-value.ts";
 import { encodeValue, type Value } from "../codec/value.ts";
-import {
-  CLOCK_AHEAD,
-  type EngineDictionary,
-  type MergeReport,
-  WON,
-} from "../engine/contract.ts";
+import { CLOCK_AHEAD, type EngineDictionary, type MergeReport, WON } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import {
   checkBytes,
@@ -114,7 +109,8 @@ class ReplicaDictionary implements Dictionary {
     checkFunction(clock, "`clock`");
     if (onReport !== undefined) checkFunction(onReport, "`onReport`");
     // A forgotten `await` before loadEngine() is seen here.
-    if (typeof engine?.create !== "function") throw invalid("`engine` must come from `await loadEngine()`");
+    if (typeof engine?.create !== "function")
+      throw invalid("`engine` must come from `await loadEngine()`");
     this.#clock = clock;
     this.#onReport = onReport;
     this.#id = replicaId === undefined ? randomId() : checkReplicaId(replicaId);
@@ -229,7 +225,10 @@ class ReplicaDictionary implements Dictionary {
     return this.#delta(version)[0] as Uint8Array;
   }
 
-  deltaParts(version?: Uint8Array, { partBytesMax = PART_BYTES }: PartsOptions = {}): Iterable<Uint8Array> {
+  deltaParts(
+    version?: Uint8Array,
+    { partBytesMax = PART_BYTES }: PartsOptions = {},
+  ): Iterable<Uint8Array> {
     return this.#delta(version, partBytesMax);
   }
 
@@ -425,8 +424,7 @@ class ReplicaDictionary implements Dictionary {
 
   /** Reads what a merge or a re-read left to be read, and tells whom it concerns. */
   #merged({ applied, ignored, refusedCount, complete, cloned, patched }: MergeReport): MergeResult {
-    const refused =
-      refusedCount === 0 ? NOTHING_REFUSED : readRefusals(this.#entries.refusals());
+    const refused = refusedCount === 0 ? NOTHING_REFUSED : readRefusals(this.#entries.refusals());
     const previousReplicaId = this.#replicaId;
     if (cloned) {
       this.#entries.setSpareId(randomId());

@@ -77,8 +77,10 @@ function entryOf({ key, kind, bytes, stamp, dot, origin }: EntryRow): Entry {
   if (kind !== "value" && kind !== "tombstone" && kind !== "prefix") {
     throw invalid(`the kind of a row is value, tombstone or prefix, not ${String(kind)}`);
   }
-  if ((bytes.length > 0) !== (kind === "value")) {
-    throw invalid(`the row of ${JSON.stringify(key)} has the kind ${kind}, but ${bytes.length} bytes`);
+  if (bytes.length > 0 !== (kind === "value")) {
+    throw invalid(
+      `the row of ${JSON.stringify(key)} has the kind ${kind}, but ${bytes.length} bytes`,
+    );
   }
   return {
     key,

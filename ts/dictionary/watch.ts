@@ -86,7 +86,7 @@ export class Watchers {
         }
       }
     }
-    const inOrder = [...concerned].sort(([a], [b]) => a.number - b.number);
+    const inOrder = [...concerned].toSorted(([a], [b]) => a.number - b.number);
     for (const [watcher, itsChanges] of inOrder) {
       deliveries.add(() => {
         // It may have been unsubscribed by a listener before it.
@@ -109,7 +109,7 @@ export class Watchers {
 
   #measure(): void {
     const lengths = new Set([...this.#byPrefix.keys()].map((prefix) => prefix.length));
-    this.#lengths = [...lengths].sort((a, b) => a - b);
+    this.#lengths = [...lengths].toSorted((a, b) => a - b);
   }
 }
 

@@ -61,15 +61,19 @@ async function loadOne(backend: Backend, wasm: WasmSource | undefined): Promise<
         return (await import("#native")).loadNativeEngine();
       case "wasm":
         return await (await import("./wasm.ts")).loadWasmEngine(wasm);
-      case "script":
+      default:
         return (await import("./script.ts")).scriptEngine();
     }
   } catch (error) {
     if (error instanceof LastwriteError && error.code === "engine-unavailable") throw error;
     // A bundle that left a module out, a refused download, an addon for another machine.
     const why = error instanceof Error ? error.message : String(error);
-    throw new LastwriteError("engine-unavailable", `the ${backend} engine cannot be loaded: ${why}`, {
-      cause: error,
-    });
+    throw new LastwriteError(
+      "engine-unavailable",
+      `the ${backend} engine cannot be loaded: ${why}`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -1,0 +1,98 @@
+/**
+ * Runs every example: the `ts` blocks of README.md and docs, and those of the doc comments in ts/.
+ *
+ * A line `console.log(…); // text` also has to print that text. A block that begins with three backticks and
+ * `ts no-run` is shown only, and says in its first line why.
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { format } from "node:util";
+import { transform } from "esbuild";
+import { describe, expect, test } from "vitest";
+
+const root = path.resolve(import.meta.dirname, "..");
+const require = createRequire(import.meta.url);
+
+interface Example {
+  /** File and line, to find it by. */
+  readonly name: string;
+  readonly code: string;
+}
+
+const examples = [...documents(), ...sources()].flatMap(examplesOf);
+
+test("there are examples", () => {
+  expect(examples.length).toBeGreaterThan(5);
+});
+
+describe("examples run, and print what they say", () => {
+  test.each(examples)("$name", async ({ code }) => {
+    await assertRuns(code);
+  });
+});
+
+function documents(): string[] {
+  const docs = readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`);
+  return ["README.md", ...docs].filter((name) => name.endsWith(".md") && exists(name));
+}
+
+function sources(): string[] {
+  return readdirSync(path.join(root, "ts"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => `ts/${name}`);
+}
+
+function exists(name: string): boolean {
+  return readdirSync(path.join(root, path.dirname(name))).includes(path.basename(name));
+}
+
+/** In a source the blocks stand in comments, behind ` * `. */
+function examplesOf(file: string): Example[] {
+  const text = readFileSync(path.join(root, file), "utf8");
+  const blocks = text.matchAll(/^([ \t]*(?:\* )?)```ts\n([\s\S]*?)^\1```$/gmu);
+  return Array.from(blocks, ([block, indent = "", code = ""]) => ({
+    name: `${file}:${text.slice(0, text.indexOf(block)).split("\n").length}`,
+    code: code
+      .split("\n")
+      .map((line) =>
+        line.startsWith(indent) ? line.slice(indent.length) : line.replace(/^\s*\*/u, ""),
+      )
+      .join("\n"),
+  }));
+}
+
+async function assertRuns(code: string): Promise<void> {
+  const printed: string[] = [];
+  const expected = Array.from(
+    code.matchAll(/console\.log\(.*\);(?: \}+)? \/\/ (.*)$/gmu),
+    ([, text]) => text,
+  );
+  const script = await transform(code, { loader: "ts", format: "esm", target: "node20" });
+  const body = script.code
+    .replaceAll(/^import \* as (\w+) from "([^"]+)";$/gmu, 'const $1 = await load("$2");')
+    .replaceAll(/^import (\{[^}]*\}) from "([^"]+)";$/gmu, (_, names: string, from: string) => {
+      return `const ${names.replaceAll(/\bas\b/gu, ":")} = await load("${from}");`;
+    })
+    .replaceAll(/^import (\w+) from "([^"]+)";$/gmu, 'const { default: $1 } = await load("$2");');
+  const log = (...values: unknown[]): void => void printed.push(format(...values));
+  await new AsyncFunction("load", "console", body)(load, { ...console, log });
+  if (expected.length > 0) expect(printed).toEqual(expected);
+}
+
+const AsyncFunction = (async () => {}).constructor as new (
+  ...text: string[]
+) => (...values: unknown[]) => Promise<unknown>;
+
+/** The package is its sources; everything else comes from where it always does. */
+async function load(name: string): Promise<unknown> {
+  switch (name) {
+    case "lastwrite":
+      return import("../ts/index.ts");
+    case "lastwrite/wasm":
+      return import("../ts/engine/wasm-entry.ts");
+    default:
+      return import(name.startsWith("node:") ? name : require.resolve(name));
+  }
+}
