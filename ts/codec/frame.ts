@@ -351,13 +351,12 @@ function readHorizon(
   ids: readonly string[],
 ): { vector: Vector; collected: Stamp | undefined } {
   const vector = readVector(field, ids);
-  const hasCollected = field.varint();
-  if (hasCollected > 1) throw corrupt("a horizon is unknown");
-  if (hasCollected === 0) {
+  const place = field.varint();
+  if (place === 0) {
     notEmpty(vector);
     return { vector, collected: undefined };
   }
-  const replicaId = ids[field.varint()];
+  const replicaId = ids[place - 1];
   if (replicaId === undefined) throw corrupt("the stamp of a horizon is of no replica");
   return { vector, collected: { ...readHlc(field), replicaId } };
 }
@@ -372,7 +371,7 @@ function writeHorizon(
   if (collected === undefined) {
     field.varint(0);
   } else {
-    field.varint(1).varint(indexes.get(collected.replicaId) as number);
+    field.varint(1 + (indexes.get(collected.replicaId) as number));
     writeHlc(field, collected);
   }
 }
