@@ -202,7 +202,14 @@ impl<'a> BlockReader<'a> {
         let payload = self.read_payload(tag)?;
         self.left -= 1;
         self.at += 1;
-        Ok(Some(EntryBytes { value: Value { tag, payload }, hlc, stamp_replica, dot_replica, counter, origin }))
+        Ok(Some(EntryBytes {
+            value: Value { tag, payload },
+            hlc,
+            stamp_replica,
+            dot_replica,
+            counter,
+            origin,
+        }))
     }
 
     /// Whether the block ends as it should: every column used up, every run too.
@@ -214,7 +221,11 @@ impl<'a> BlockReader<'a> {
             && is_used(self.writer)
             && is_used(self.stamp_writer)
             && self.has_stamp_writers == self.stamp_writers_differ;
-        if is_sound { Ok(()) } else { Err(Error::corrupt("a column of a block does not fit the others")) }
+        if is_sound {
+            Ok(())
+        } else {
+            Err(Error::corrupt("a column of a block does not fit the others"))
+        }
     }
 
     /// Checks what `next` leaves unchecked: the key and the value.
@@ -354,7 +365,8 @@ impl<'a> BlockReader<'a> {
             FLOAT => self.columns[column::FLOATS].take(8),
             _ if is_measured(tag) => {
                 let length = self.columns[column::LENGTHS].varint()?;
-                let length = usize::try_from(length).map_err(|_| Error::corrupt("a value is too long"))?;
+                let length =
+                    usize::try_from(length).map_err(|_| Error::corrupt("a value is too long"))?;
                 self.columns[column::PAYLOADS].take(length)
             }
             _ => Ok(&[]),
@@ -388,7 +400,11 @@ fn stamp_token(before: u64, millis: u64, counter: u64) -> u64 {
 
 /// The replica of the next entry, from runs of (index, length − 1); `state` is none before the first.
 #[inline]
-fn run(column: &mut Reader<'_>, state: &mut Option<(usize, u64)>, replicas: usize) -> Result<usize> {
+fn run(
+    column: &mut Reader<'_>,
+    state: &mut Option<(usize, u64)>,
+    replicas: usize,
+) -> Result<usize> {
     match state {
         Some((replica, left)) if *left > 0 => {
             *left -= 1;
@@ -468,7 +484,11 @@ impl BlockWriter {
             _ => tags.push(tag),
         }
         put_run(&mut self.columns[column::WRITERS], &mut self.writer, entry.dot_replica);
-        put_run(&mut self.columns[column::STAMP_WRITERS], &mut self.stamp_writer, entry.stamp_replica);
+        put_run(
+            &mut self.columns[column::STAMP_WRITERS],
+            &mut self.stamp_writer,
+            entry.stamp_replica,
+        );
         self.own_stamps &= entry.stamp_replica == entry.dot_replica;
         self.put_counter(entry.dot_replica, entry.counter);
         self.put_stamp(entry.hlc);

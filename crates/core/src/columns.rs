@@ -80,7 +80,14 @@ impl Columns {
         self.previous.push(before);
     }
 
-    pub fn push_entry(&mut self, key: &[u8], value: Value<'_>, stamp: Stamp, dot: Dot, origin: Option<Dot>) {
+    pub fn push_entry(
+        &mut self,
+        key: &[u8],
+        value: Value<'_>,
+        stamp: Stamp,
+        dot: Dot,
+        origin: Option<Dot>,
+    ) {
         self.push(key, value);
         let meta = Meta {
             hlc: stamp.hlc,
@@ -110,7 +117,14 @@ impl Columns {
         out.clear();
         let replicas = if sections & META == 0 { 0 } else { self.replicas.len() };
         let previous = if sections & PREVIOUS == 0 { 0 } else { self.previous.bytes.len() };
-        let header = [self.key_ends.len(), sections as usize, replicas, self.keys.len(), self.values.bytes.len(), previous];
+        let header = [
+            self.key_ends.len(),
+            sections as usize,
+            replicas,
+            self.keys.len(),
+            self.values.bytes.len(),
+            previous,
+        ];
         put_words(out, header.map(fit));
         put_words(out, self.key_ends.iter().copied());
         put_words(out, self.values.ends.iter().copied());
@@ -142,9 +156,16 @@ impl Columns {
         put_words(out, self.meta.iter().map(|meta| at(meta.stamp_replica)));
         put_words(out, self.meta.iter().map(|meta| at(meta.dot.0)));
         put_numbers(out, self.meta.iter().map(|meta| meta.dot.1));
-        put_words(out, self.meta.iter().map(|meta| meta.origin.map_or(NO_ORIGIN, |(node, _)| at(node))));
-        put_numbers(out, self.meta.iter().map(|meta| meta.origin.map_or(0, |(_, counter)| counter)));
-        let ids: Vec<u8> = self.replicas.sorted().flat_map(|node| self.replicas.id(node).0).collect();
+        put_words(
+            out,
+            self.meta.iter().map(|meta| meta.origin.map_or(NO_ORIGIN, |(node, _)| at(node))),
+        );
+        put_numbers(
+            out,
+            self.meta.iter().map(|meta| meta.origin.map_or(0, |(_, counter)| counter)),
+        );
+        let ids: Vec<u8> =
+            self.replicas.sorted().flat_map(|node| self.replicas.id(node).0).collect();
         put_bytes(out, &ids);
     }
 }
@@ -202,7 +223,8 @@ impl<'a> EntryColumns<'a> {
         if sections != (VALUES | META) || previous_bytes != 0 {
             return Err(CORRUPT);
         }
-        let [count, replicas, key_bytes, value_bytes] = [count, replicas, key_bytes, value_bytes].map(|word| word as usize);
+        let [count, replicas, key_bytes, value_bytes] =
+            [count, replicas, key_bytes, value_bytes].map(|word| word as usize);
         let columns = Self {
             count,
             key_ends: words(&mut reader, count)?,
@@ -219,7 +241,11 @@ impl<'a> EntryColumns<'a> {
             keys: section(&mut reader, key_bytes)?,
             values: section(&mut reader, value_bytes)?,
         };
-        if reader.is_empty() && columns.replicas.is_sorted_by(|a, b| a < b) { Ok(columns) } else { Err(CORRUPT) }
+        if reader.is_empty() && columns.replicas.is_sorted_by(|a, b| a < b) {
+            Ok(columns)
+        } else {
+            Err(CORRUPT)
+        }
     }
 
     /// The key and the rest of row `at`.
@@ -244,7 +270,10 @@ impl<'a> EntryColumns<'a> {
         let origin = match word(self.origin_replicas, at) {
             NO_ORIGIN if self.origin_counters[at] == [0; 8] => None,
             NO_ORIGIN => return Err(CORRUPT),
-            _ => Some((self.replica(self.origin_replicas, at)?, number(self.origin_counters, at, 1, COUNTER_MAX)?)),
+            _ => Some((
+                self.replica(self.origin_replicas, at)?,
+                number(self.origin_counters, at, 1, COUNTER_MAX)?,
+            )),
         };
         let entry = EntryBytes {
             value: Value { tag, payload },
@@ -285,12 +314,20 @@ fn word(column: &[[u8; 4]], at: usize) -> u32 {
     u32::from_le_bytes(column[at])
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within its bounds, as tested")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole and within its bounds, as tested"
+)]
 #[expect(clippy::cast_precision_loss, reason = "the bounds stay below 2^53")]
 fn number(column: &[[u8; 8]], at: usize, min: u64, max: u64) -> Result<u64> {
     let number = f64::from_le_bytes(column[at]);
     let is_sound = number.fract() == 0.0 && number >= min as f64 && number <= max as f64;
-    if is_sound && !(number == 0.0 && number.is_sign_negative()) { Ok(number as u64) } else { Err(CORRUPT) }
+    if is_sound && !(number == 0.0 && number.is_sign_negative()) {
+        Ok(number as u64)
+    } else {
+        Err(CORRUPT)
+    }
 }
 
 fn between<'a>(bytes: &'a [u8], ends: &[[u8; 4]], at: usize) -> Result<&'a [u8]> {

@@ -195,7 +195,9 @@ impl Dictionary {
         let key = key.as_bytes();
         match self.records.find(key) {
             Some(record) => Some(self.records.stamp(record, &self.nodes)),
-            None => self.prefixes.over(key).map(|record| self.records.stamp(record, &self.nodes)).max(),
+            None => {
+                self.prefixes.over(key).map(|record| self.records.stamp(record, &self.nodes)).max()
+            }
         }
     }
 
@@ -244,7 +246,9 @@ impl Dictionary {
         let key = check_key(key)?;
         let hash = self.records.hash(key);
         match self.records.find_hashed(key, hash) {
-            Some(record) if self.records.is_live(record) => Ok(self.write_now(key, hash, Some(record), Value::NONE, now)),
+            Some(record) if self.records.is_live(record) => {
+                Ok(self.write_now(key, hash, Some(record), Value::NONE, now))
+            }
             _ => Ok(Written { won: false, clock_ahead: self.is_ahead(now) }),
         }
     }
@@ -255,13 +259,25 @@ impl Dictionary {
     ///
     /// [`ErrorKind::InvalidKey`]; [`ErrorKind::ClockDrift`] for a stamp beyond `now` and the drift limit; [`ErrorKind::BelowHorizon`] for
     /// one at or below the greatest collected stamp, as nobody can know any more whether the key was removed.
-    pub fn write_at(&mut self, key: &str, value: Option<Value<'_>>, stamp: Stamp, now: u64) -> Result<Written> {
+    pub fn write_at(
+        &mut self,
+        key: &str,
+        value: Option<Value<'_>>,
+        stamp: Stamp,
+        now: u64,
+    ) -> Result<Written> {
         let key = check_key(key)?;
         if millis_of(stamp.hlc) > self.limit(now) {
-            return Err(Error::new(ErrorKind::ClockDrift, "the stamp lies further ahead than the drift limit"));
+            return Err(Error::new(
+                ErrorKind::ClockDrift,
+                "the stamp lies further ahead than the drift limit",
+            ));
         }
         if self.collected.is_some_and(|collected| stamp <= collected) {
-            return Err(Error::new(ErrorKind::BelowHorizon, "the stamp is not after the greatest collected one"));
+            return Err(Error::new(
+                ErrorKind::BelowHorizon,
+                "the stamp is not after the greatest collected one",
+            ));
         }
         let lost = Written { won: false, clock_ahead: self.is_ahead(now) };
         let hash = self.records.hash(key);
@@ -296,7 +312,10 @@ impl Dictionary {
     pub fn delete_prefix(&mut self, prefix: &str, now: u64) -> Result<usize> {
         let prefix = prefix.as_bytes();
         if prefix.len() > KEY_BYTES_MAX || prefix.last().is_some_and(|&last| last != b'/') {
-            return Err(Error::new(ErrorKind::InvalidPrefix, "a prefix is empty or ends in a slash, and has at most 1,024 bytes"));
+            return Err(Error::new(
+                ErrorKind::InvalidPrefix,
+                "a prefix is empty or ends in a slash, and has at most 1,024 bytes",
+            ));
         }
         self.clock = tick(self.clock, now);
         let dot = self.next_dot();
@@ -322,7 +341,11 @@ impl Dictionary {
     /// [`ErrorKind::TransactionOpen`] when one is open already.
     pub fn begin(&mut self) -> Result<()> {
         self.no_transaction()?;
-        self.journal = Some(Journal { steps: Vec::new(), clock: self.clock, counter: self.seen.greatest(self.own) });
+        self.journal = Some(Journal {
+            steps: Vec::new(),
+            clock: self.clock,
+            counter: self.seen.greatest(self.own),
+        });
         self.records.keep_former = true;
         Ok(())
     }
@@ -378,7 +401,9 @@ impl Dictionary {
     pub(crate) fn no_transaction(&self) -> Result<()> {
         match self.journal {
             None => Ok(()),
-            Some(_) => Err(Error::new(ErrorKind::TransactionOpen, "a transaction is open; end it first")),
+            Some(_) => {
+                Err(Error::new(ErrorKind::TransactionOpen, "a transaction is open; end it first"))
+            }
         }
     }
 
@@ -391,10 +416,24 @@ impl Dictionary {
 
     // What all writes are made of.
 
-    fn write_now(&mut self, key: &[u8], hash: u64, held: Option<Record>, value: Value<'_>, now: u64) -> Written {
+    fn write_now(
+        &mut self,
+        key: &[u8],
+        hash: u64,
+        held: Option<Record>,
+        value: Value<'_>,
+        now: u64,
+    ) -> Written {
         self.clock = tick(self.clock, now);
         let dot = self.next_dot();
-        let fields = Fields { value, hlc: self.clock, stamp_node: self.own, dot, origin: None, unsent: true };
+        let fields = Fields {
+            value,
+            hlc: self.clock,
+            stamp_node: self.own,
+            dot,
+            origin: None,
+            unsent: true,
+        };
         self.put(key, hash, held, &fields);
         self.settled();
         Written { won: true, clock_ahead: self.is_ahead(now) }
@@ -418,19 +457,16 @@ impl Dictionary {
 
     /// Puts an entry in place of the one `held`.
     pub(crate) fn put(&mut self, key: &[u8], hash: u64, held: Option<Record>, fields: &Fields<'_>) {
-        match held {
-            Some(record) => {
-                if let Some(journal) = &mut self.journal {
-                    journal.steps.push(Step::Overwrote(record, self.records.former(record)));
-                }
-                self.records.overwrite(record, fields, &self.nodes);
+        if let Some(record) = held {
+            if let Some(journal) = &mut self.journal {
+                journal.steps.push(Step::Overwrote(record, self.records.former(record)));
             }
-            None => {
-                let record = self.records.insert(key, hash, fields, &self.nodes);
-                self.order.inserted(record);
-                if let Some(journal) = &mut self.journal {
-                    journal.steps.push(Step::Inserted(record));
-                }
+            self.records.overwrite(record, fields, &self.nodes);
+        } else {
+            let record = self.records.insert(key, hash, fields, &self.nodes);
+            self.order.inserted(record);
+            if let Some(journal) = &mut self.journal {
+                journal.steps.push(Step::Inserted(record));
             }
         }
     }
@@ -473,15 +509,23 @@ impl Dictionary {
             let stamp = self.records.stamp(record, &self.nodes);
             self.prefixes.cover(self.records.key(record), stamp, &self.records, &self.nodes)
         };
-        let mut dropped: Vec<Record> = if prefixes.len() <= RANGES_MAX && (self.order.is_built() || self.sweeps > SWEEPS_MAX) {
+        let mut dropped: Vec<Record> = if prefixes.len() <= RANGES_MAX
+            && (self.order.is_built() || self.sweeps > SWEEPS_MAX)
+        {
             self.order.prepare(&self.records);
             let below = |prefix: &[u8]| {
                 let after = after_prefix(prefix);
-                self.order.range(prefix, after.as_deref(), &self.records).filter(|&record| covered(record)).collect::<Vec<_>>()
+                self.order
+                    .range(prefix, after.as_deref(), &self.records)
+                    .filter(|&record| covered(record))
+                    .collect::<Vec<_>>()
             };
             prefixes.iter().flat_map(|prefix| below(prefix)).collect()
         } else {
-            self.records.arrivals().filter(|&record| !self.records.is_prefix(record) && covered(record)).collect()
+            self.records
+                .arrivals()
+                .filter(|&record| !self.records.is_prefix(record) && covered(record))
+                .collect()
         };
         if prefixes.len() > 1 {
             dropped.sort_unstable();

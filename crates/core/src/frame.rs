@@ -62,7 +62,8 @@ pub(crate) struct Checked {
 impl<'a> Frame<'a> {
     /// Reads the header of a frame of one of `kinds`. [`Self::check`] looks at the entries.
     pub fn read(bytes: &'a [u8], kinds: &[u8]) -> Result<Self> {
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(Error::corrupt("the bytes are no frame"))?;
+        let (body, sum) =
+            bytes.split_last_chunk::<4>().ok_or(Error::corrupt("the bytes are no frame"))?;
         if checksum(body) != u32::from_le_bytes(*sum) {
             return Err(Error::corrupt("the checksum of the frame is wrong"));
         }
@@ -131,7 +132,8 @@ impl<'a> Frame<'a> {
                 }
             }
         }
-        let is_whole = self.part.is_some() || self.end.is_some() || !matches!(self.kind, DELTA | SNAPSHOT);
+        let is_whole =
+            self.part.is_some() || self.end.is_some() || !matches!(self.kind, DELTA | SNAPSHOT);
         if !has_replicas || !is_whole || (self.kind == DELTA && self.base.is_none()) {
             return Err(Error::corrupt("a field of the header is missing"));
         }
@@ -168,7 +170,8 @@ impl<'a> Frame<'a> {
                 self.horizon = VectorBytes::read(reader, replicas)?;
                 let collected = reader.varint()?;
                 if collected > 0 {
-                    let replica = usize::try_from(collected - 1).ok().filter(|&replica| replica < replicas);
+                    let replica =
+                        usize::try_from(collected - 1).ok().filter(|&replica| replica < replicas);
                     let replica = replica.ok_or(Error::corrupt("a replica is not in the table"))?;
                     self.collected = Some((replica, reader.u64()?));
                 }
@@ -209,7 +212,10 @@ impl<'a> Frame<'a> {
             let (entries, keys, payloads) = block.expanded()?;
             expanded += keys + payloads + entries * ENTRY_WEIGHT;
             if expanded > EXPANSION_MAX * self.length {
-                return Err(Error::new(ErrorKind::TooLarge, "the entries of the frame expand above 64 times its bytes"));
+                return Err(Error::new(
+                    ErrorKind::TooLarge,
+                    "the entries of the frame expand above 64 times its bytes",
+                ));
             }
             reader.start(&block);
             while let Some(entry) = reader.next()? {
@@ -224,7 +230,9 @@ impl<'a> Frame<'a> {
                     last_dot = dot;
                 } else if self.kind == SNAPSHOT {
                     let (last, last_is_prefix) = &mut last_key;
-                    if checked.entries > 0 && (key, !is_prefix) <= (last.as_slice(), !*last_is_prefix) {
+                    if checked.entries > 0
+                        && (key, !is_prefix) <= (last.as_slice(), !*last_is_prefix)
+                    {
                         return Err(Error::corrupt("the keys of a snapshot are out of order"));
                     }
                     last.clear();
@@ -256,7 +264,11 @@ impl<'a> Frame<'a> {
 
 /// Fields that say nothing are left out; flags that nobody knows are refused.
 fn needed(says_something: bool) -> Result<()> {
-    if says_something { Ok(()) } else { Err(Error::corrupt("a field of the header says nothing that is known")) }
+    if says_something {
+        Ok(())
+    } else {
+        Err(Error::corrupt("a field of the header says nothing that is known"))
+    }
 }
 
 /// An index into the table of replicas.
@@ -275,7 +287,12 @@ pub(crate) fn begin(out: &mut Vec<u8>, kind: u8) {
 }
 
 /// Writes a field that `write` fills; with `scratch` as its room.
-pub(crate) fn put_field(out: &mut Vec<u8>, id: u8, scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn put_field(
+    out: &mut Vec<u8>,
+    id: u8,
+    scratch: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
     scratch.clear();
     write(scratch);
     out.push(id);

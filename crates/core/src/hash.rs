@@ -79,10 +79,24 @@ fn words(bytes: &[u8; 16]) -> Lanes {
 
 /// The hash of an entry's key, tag, stamp and payload; not of its dot.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "keys and payloads are at most 1 MiB; the HLC is split")]
-pub(crate) fn entry_hash(replica: &[u8; 16], hlc: u64, tag: u8, key: &[u8], payload: &[u8]) -> Lanes {
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "keys and payloads are at most 1 MiB; the HLC is split"
+)]
+pub(crate) fn entry_hash(
+    replica: &[u8; 16],
+    hlc: u64,
+    tag: u8,
+    key: &[u8],
+    payload: &[u8],
+) -> Lanes {
     let mut mix = Mix::new(replica);
-    mix.block([key.len() as u32 | u32::from(tag) << 16, payload.len() as u32, hlc as u32, (hlc >> 32) as u32]);
+    mix.block([
+        key.len() as u32 | u32::from(tag) << 16,
+        payload.len() as u32,
+        hlc as u32,
+        (hlc >> 32) as u32,
+    ]);
     mix.bytes(key);
     mix.bytes(payload);
     mix.finish()
@@ -106,7 +120,9 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     const P3: u32 = 0xc2b2_ae3d;
     const P4: u32 = 0x27d4_eb2f;
     const P5: u32 = 0x1656_67b1;
-    let round = |lane: u32, word: u32| lane.wrapping_add(word.wrapping_mul(P2)).rotate_left(13).wrapping_mul(P1);
+    let round = |lane: u32, word: u32| {
+        lane.wrapping_add(word.wrapping_mul(P2)).rotate_left(13).wrapping_mul(P1)
+    };
     let (stripes, tail) = bytes.as_chunks::<16>();
     let mut hash = if stripes.is_empty() {
         P5
@@ -119,12 +135,18 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
             }
         }
         let [a, b, c, d] = lanes;
-        a.rotate_left(1).wrapping_add(b.rotate_left(7)).wrapping_add(c.rotate_left(12)).wrapping_add(d.rotate_left(18))
+        a.rotate_left(1)
+            .wrapping_add(b.rotate_left(7))
+            .wrapping_add(c.rotate_left(12))
+            .wrapping_add(d.rotate_left(18))
     };
     hash = hash.wrapping_add(bytes.len() as u32);
     let (words, tail) = tail.as_chunks::<4>();
     for word in words {
-        hash = hash.wrapping_add(u32::from_le_bytes(*word).wrapping_mul(P3)).rotate_left(17).wrapping_mul(P4);
+        hash = hash
+            .wrapping_add(u32::from_le_bytes(*word).wrapping_mul(P3))
+            .rotate_left(17)
+            .wrapping_mul(P4);
     }
     for &byte in tail {
         hash = hash.wrapping_add(u32::from(byte).wrapping_mul(P5)).rotate_left(11).wrapping_mul(P1);
@@ -168,6 +190,10 @@ pub(crate) fn siphash13(key: &[u8; 16], parts: &[&[u8]]) -> u64 {
     v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
+#[expect(
+    clippy::many_single_char_names,
+    reason = "the four words of the state have no other names"
+)]
 fn sip_round(v: &mut [u64; 4]) {
     let [a, b, c, d] = v;
     *a = a.wrapping_add(*b);
@@ -191,7 +217,8 @@ pub fn table_hash(seed: [u64; 2], key: &[u8]) -> u64 {
     let (blocks, tail) = key.as_chunks::<16>();
     for block in blocks {
         let (halves, _) = block.as_chunks::<8>();
-        state = fold(u64::from_le_bytes(halves[0]) ^ seed[1], u64::from_le_bytes(halves[1]) ^ state);
+        state =
+            fold(u64::from_le_bytes(halves[0]) ^ seed[1], u64::from_le_bytes(halves[1]) ^ state);
     }
     let (low, high) = ends(tail);
     state = fold(low ^ seed[1], high ^ state);

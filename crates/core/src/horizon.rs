@@ -37,7 +37,14 @@ impl Rescued {
     fn fields(&self) -> Fields<'_> {
         let value = Value { tag: self.tag, payload: &self.payload };
         let origin = self.origin.or(Some(self.dot));
-        Fields { value, hlc: self.hlc, stamp_node: self.stamp_node, dot: self.dot, origin, unsent: false }
+        Fields {
+            value,
+            hlc: self.hlc,
+            stamp_node: self.stamp_node,
+            dot: self.dot,
+            origin,
+            unsent: false,
+        }
     }
 }
 
@@ -106,13 +113,17 @@ impl Dictionary {
         self.clock = (now.min(MILLIS_MAX) << 16).max(collected).max(self.floor);
         let lowered = self.clock;
         let is_due = |&record: &Record| {
-            self.records.is_unsent(record) && self.records.dot(record).node == self.own && self.records.hlc(record) > lowered
+            self.records.is_unsent(record)
+                && self.records.dot(record).node == self.own
+                && self.records.hlc(record) > lowered
         };
         let mut due: Vec<(Stamp, u64, Record)> = self
             .records
             .arrivals()
             .filter(is_due)
-            .map(|record| (self.records.stamp(record, &self.nodes), self.records.dot(record).counter, record))
+            .map(|record| {
+                (self.records.stamp(record, &self.nodes), self.records.dot(record).counter, record)
+            })
             .collect();
         due.sort_unstable();
         for &(_, _, record) in &due {
@@ -140,7 +151,11 @@ impl Dictionary {
         let snapshot = Snapshot::read(parts)?;
         let last = snapshot.last();
         let version = SenderVersion::of(last);
-        if !self.horizon.iter().all(|(&node, &counter)| version.closed(self.nodes.id(node)) >= counter) {
+        if !self
+            .horizon
+            .iter()
+            .all(|(&node, &counter)| version.closed(self.nodes.id(node)) >= counter)
+        {
             let reason = "this replica collected tombstones that the snapshot has not seen; read another one";
             return Err(Error::new(ErrorKind::SenderBelowHorizon, reason));
         }
@@ -180,9 +195,17 @@ impl Dictionary {
             let mut nodes = FrameNodes::new(frame.replicas);
             frame.entries(|key, entry| {
                 let mut dot = |(index, counter)| NodeDot { node: nodes.get(index, self), counter };
-                let (dot, origin) = (dot((entry.dot_replica, entry.counter)), entry.origin.map(dot));
+                let (dot, origin) =
+                    (dot((entry.dot_replica, entry.counter)), entry.origin.map(dot));
                 let stamp_node = nodes.get(entry.stamp_replica, self);
-                let fields = Fields { value: entry.value, hlc: entry.hlc, stamp_node, dot, origin, unsent: false };
+                let fields = Fields {
+                    value: entry.value,
+                    hlc: entry.hlc,
+                    stamp_node,
+                    dot,
+                    origin,
+                    unsent: false,
+                };
                 if entry.is_prefix() {
                     let record = self.records.insert(key, 0, &fields, &self.nodes);
                     self.prefixes.insert(key, record);
@@ -212,7 +235,9 @@ impl Dictionary {
         let mut rescued: Vec<Rescued> = before
             .arrivals()
             .filter(|&record| {
-                is_unseen(before.dot(record)) && before.origin(record).is_none_or(is_unseen) && !self.has_equal(before, record)
+                is_unseen(before.dot(record))
+                    && before.origin(record).is_none_or(is_unseen)
+                    && !self.has_equal(before, record)
             })
             .map(|record| {
                 let Fields { value, hlc, stamp_node, dot, origin, .. } = before.fields(record);
@@ -227,7 +252,8 @@ impl Dictionary {
     /// Whether the snapshot just installed has an entry of the same key, kind, stamp and value.
     fn has_equal(&self, before: &Records, record: Record) -> bool {
         let key = before.key(record);
-        let installed = if before.is_prefix(record) { self.prefixes.get(key) } else { self.records.find(key) };
+        let installed =
+            if before.is_prefix(record) { self.prefixes.get(key) } else { self.records.find(key) };
         installed.is_some_and(|installed| {
             self.records.stamp(installed, &self.nodes) == before.stamp(record, &self.nodes)
                 && self.records.value(installed) == before.value(record)
@@ -236,7 +262,8 @@ impl Dictionary {
 
     /// Merges rescued entries back; winners get own new dots.
     fn keep(&mut self, rescued: Vec<Rescued>, report: &mut MergeReport) {
-        let (prefixes, entries): (Vec<_>, Vec<_>) = rescued.into_iter().partition(|rescued| rescued.tag == crate::value::PREFIX);
+        let (prefixes, entries): (Vec<_>, Vec<_>) =
+            rescued.into_iter().partition(|rescued| rescued.tag == crate::value::PREFIX);
         let total = prefixes.len() + entries.len();
         for rescued in &prefixes {
             if self.prefix_wins(&rescued.key, &rescued.fields()) {
@@ -278,12 +305,17 @@ impl Dictionary {
             return;
         }
         let live_keys = |records: &Records| -> Vec<Box<[u8]>> {
-            let keys = records.arrivals().filter(|&record| records.is_live(record)).map(|record| records.key(record));
+            let keys = records
+                .arrivals()
+                .filter(|&record| records.is_live(record))
+                .map(|record| records.key(record));
             keys.filter(|key| is_watched(&self.watched, key)).map(Box::from).collect()
         };
-        let keys: BTreeSet<Box<[u8]>> = live_keys(before).into_iter().chain(live_keys(&self.records)).collect();
+        let keys: BTreeSet<Box<[u8]>> =
+            live_keys(before).into_iter().chain(live_keys(&self.records)).collect();
         for key in keys {
-            let value = |records: &'_ Records| records.find(&key).filter(|&record| records.is_live(record));
+            let value =
+                |records: &'_ Records| records.find(&key).filter(|&record| records.is_live(record));
             let old = value(before).map_or(Value::NONE, |record| before.value(record));
             let new = value(&self.records).map_or(Value::NONE, |record| self.records.value(record));
             if old != new {
@@ -296,22 +328,29 @@ impl Dictionary {
 impl<'a> Snapshot<'a> {
     /// Reads all parts of one snapshot, given in any order.
     fn read(parts: &[&'a [u8]]) -> Result<Self> {
-        let mut frames = parts.iter().map(|part| Frame::read(part, &[SNAPSHOT])).collect::<Result<Vec<_>>>()?;
+        let mut frames =
+            parts.iter().map(|part| Frame::read(part, &[SNAPSHOT])).collect::<Result<Vec<_>>>()?;
         frames.sort_by_key(|frame| frame.part.map(|(_, number)| number));
         let is_one = match frames.as_slice() {
             [] => false,
             [frame] if frame.part.is_none() => true,
             [first, ..] => {
                 let id = first.part.map(|(id, _)| id);
-                (0_u64..).zip(&frames).all(|(number, frame)| frame.part.is_some() && frame.part == id.map(|id| (id, number)))
-                    && frames.iter().rev().enumerate().all(|(from_last, frame)| frame.end.is_some() == (from_last == 0))
+                (0_u64..).zip(&frames).all(|(number, frame)| {
+                    frame.part.is_some() && frame.part == id.map(|id| (id, number))
+                }) && frames
+                    .iter()
+                    .rev()
+                    .enumerate()
+                    .all(|(from_last, frame)| frame.end.is_some() == (from_last == 0))
             }
         };
         if !is_one {
             let reason = "the frames are not all the parts of one snapshot, once each";
             return Err(Error::new(ErrorKind::InvalidArgument, reason));
         }
-        let mut snapshot = Self { parts: Vec::new(), entries: 0, key_bytes: 0, hlc_max: 0, tainted: false };
+        let mut snapshot =
+            Self { parts: Vec::new(), entries: 0, key_bytes: 0, hlc_max: 0, tainted: false };
         let mut last: Option<(Vec<u8>, bool)> = None;
         for frame in frames {
             // Within a part the frame itself sees to the order.
@@ -350,7 +389,9 @@ impl<'a> Snapshot<'a> {
             named = named.max(named_counter(frame, own));
             frame.entries(|_, entry| {
                 let dots = [Some((entry.dot_replica, entry.counter)), entry.origin];
-                for (_, counter) in dots.into_iter().flatten().filter(|&(replica, _)| replica == own) {
+                for (_, counter) in
+                    dots.into_iter().flatten().filter(|&(replica, _)| replica == own)
+                {
                     named = named.max(counter);
                 }
             });

@@ -6,8 +6,8 @@
 use crate::stamp::MILLIS_MAX;
 use crate::value::{FLOAT, INTEGER, NULL, TEXT, TRUE};
 use crate::{
-    Dictionary, Error, ErrorKind, ExportOptions, MergeReport, Options, Parts, Range, ReplicaId, Result, Stamp, Value, Written,
-    decode_number, encode_number,
+    Dictionary, Error, ErrorKind, ExportOptions, KEY_BYTES_MAX, MergeReport, Options, Parts, Range,
+    ReplicaId, Result, Stamp, Value, Written, decode_number, encode_number,
 };
 
 /// Bytes that the body of a [`Desk`] holds.
@@ -51,7 +51,6 @@ impl Desk {
     pub const fn new() -> Self {
         Self { head: [0; 64], numbers: [0.0; 8], body: [0; BODY_BYTES] }
     }
-
 }
 
 impl Default for Desk {
@@ -101,7 +100,11 @@ impl<'a> Request<'a> {
     {
         let [_, key_length, form, number, ..] = self.desk.numbers;
         let (key, bytes) = halves(self.input, integer(key_length))?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "forms are small")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "forms are small"
+        )]
         let value = match form as u8 {
             NO_VALUE => None,
             NUMBER => Some(encode_number(number, buffer)),
@@ -109,7 +112,9 @@ impl<'a> Request<'a> {
             UTF8 => Some(Value { tag: TEXT, payload: bytes }),
             CANONICAL => Some(Value::from_canonical(bytes)?),
             NULL..=TRUE => Some(Value { tag: form as u8, payload: &[] }),
-            _ => return Err(Error::new(ErrorKind::InvalidValue, "there is no such form of a value")),
+            _ => {
+                return Err(Error::new(ErrorKind::InvalidValue, "there is no such form of a value"));
+            }
         };
         Ok((self::key(key)?, value))
     }
@@ -255,15 +260,20 @@ impl Host {
             drift_max: integer(drift_max),
             hash_seed: [u64::from_le_bytes(seed[0]), u64::from_le_bytes(seed[1])],
         };
-        let dictionary =
-            if parts < 0.0 { Dictionary::new(&options) } else { Dictionary::load(&options, &request.parts(parts)?)? };
+        let dictionary = if parts < 0.0 {
+            Dictionary::new(&options)
+        } else {
+            Dictionary::load(&options, &request.parts(parts)?)?
+        };
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < SLOTS_MAX => {
                 self.slots.push(Slot { generation: 1, dictionary: None });
                 self.slots.len() - 1
             }
-            None => return Err(Error::new(ErrorKind::TooLarge, "too many dictionaries; close some")),
+            None => {
+                return Err(Error::new(ErrorKind::TooLarge, "too many dictionaries; close some"));
+            }
         };
         let slot = &mut self.slots[index];
         slot.dictionary = Some(Box::new(dictionary));
@@ -289,7 +299,8 @@ impl Host {
     #[inline]
     pub fn get(&mut self, request: &Request<'_>) -> Result<Answer> {
         self.begin_answer().clear();
-        let value = open(&mut self.slots, request.handle)?.get(request.key()?).unwrap_or(Value::NONE);
+        let value =
+            open(&mut self.slots, request.handle)?.get(request.key()?).unwrap_or(Value::NONE);
         let bytes = &mut self.answer.bytes;
         self.numbers[0] = f64::from(match value.tag {
             INTEGER | FLOAT => {
@@ -343,13 +354,17 @@ impl Host {
         let stamp = Stamp { hlc: millis << 16 | counter, replica: ReplicaId(*request.wide(0)) };
         let mut buffer = [0; 8];
         let (key, value) = request.entry(&mut buffer)?;
-        open(&mut self.slots, request.handle)?.write_at(key, value, stamp, integer(now)).map(written)
+        open(&mut self.slots, request.handle)?
+            .write_at(key, value, stamp, integer(now))
+            .map(written)
     }
 
     /// Answers how many values it removed.
     pub fn delete_prefix(&mut self, request: &Request<'_>) -> Result<Answer> {
         let [now, ..] = request.desk.numbers;
-        open(&mut self.slots, request.handle)?.delete_prefix(text(request.input)?, integer(now)).map(number)
+        open(&mut self.slots, request.handle)?
+            .delete_prefix(text(request.input)?, integer(now))
+            .map(number)
     }
 
     /// Answers the number of keys with a value.
@@ -413,7 +428,11 @@ impl Host {
     #[inline]
     pub fn merge(&mut self, request: &Request<'_>) -> Result<Answer> {
         let [now, adopt, ..] = request.desk.numbers;
-        let report = open(&mut self.slots, request.handle)?.merge(request.input, integer(now), adopt != 0.0)?;
+        let report = open(&mut self.slots, request.handle)?.merge(
+            request.input,
+            integer(now),
+            adopt != 0.0,
+        )?;
         Ok(self.reported(&report))
     }
 
@@ -474,7 +493,11 @@ impl Host {
         let [_, _, _, all, ..] = request.desk.numbers;
         let base = (all == 0.0).then_some(request.input);
         self.begin_answer();
-        open(&mut self.slots, request.handle)?.delta(base, &request.export_options()?, &mut self.answer)?;
+        open(&mut self.slots, request.handle)?.delta(
+            base,
+            &request.export_options()?,
+            &mut self.answer,
+        )?;
         self.numbers[0] = count(self.answer.ends.len());
         Ok(Answer::Bytes)
     }
@@ -482,7 +505,8 @@ impl Host {
     /// Answers as [`Host::delta`].
     pub fn snapshot(&mut self, request: &Request<'_>) -> Result<Answer> {
         self.begin_answer();
-        open(&mut self.slots, request.handle)?.snapshot(&request.export_options()?, &mut self.answer)?;
+        open(&mut self.slots, request.handle)?
+            .snapshot(&request.export_options()?, &mut self.answer)?;
         self.numbers[0] = count(self.answer.ends.len());
         Ok(Answer::Bytes)
     }
@@ -502,13 +526,16 @@ impl Host {
 
     /// As [`Dictionary::head`].
     pub fn head(&mut self, request: &Request<'_>) -> Result<Answer> {
-        open(&mut self.slots, request.handle).map(|dictionary| Answer::Number(float(dictionary.head())))
+        open(&mut self.slots, request.handle)
+            .map(|dictionary| Answer::Number(float(dictionary.head())))
     }
 
     /// As [`Dictionary::collect_tombstones`].
     pub fn collect_tombstones(&mut self, request: &Request<'_>) -> Result<Answer> {
         let [now, ..] = request.desk.numbers;
-        open(&mut self.slots, request.handle)?.collect_tombstones(request.input, integer(now)).map(number)
+        open(&mut self.slots, request.handle)?
+            .collect_tombstones(request.input, integer(now))
+            .map(number)
     }
 
     /// As [`Dictionary::restamp`].
@@ -520,13 +547,16 @@ impl Host {
     /// The input is a snapshot in parts; answers as [`Host::merge`].
     pub fn reread(&mut self, request: &Request<'_>) -> Result<Answer> {
         let [now, parts, ..] = request.desk.numbers;
-        let report = open(&mut self.slots, request.handle)?.reread(&request.parts(parts)?, integer(now))?;
+        let report =
+            open(&mut self.slots, request.handle)?.reread(&request.parts(parts)?, integer(now))?;
         Ok(self.reported(&report))
     }
 
     /// The seed is in the head.
     pub fn fingerprints(&mut self, request: &Request<'_>) -> Result<Answer> {
-        self.ask(request, |dictionary, out| dictionary.fingerprints(request.wide(0), request.input, out))
+        self.ask(request, |dictionary, out| {
+            dictionary.fingerprints(request.wide(0), request.input, out)
+        })
     }
 
     /// The seed is in the head.
@@ -537,7 +567,9 @@ impl Host {
     /// The seed is in the head.
     pub fn entries_by_hash(&mut self, request: &Request<'_>) -> Result<Answer> {
         let options = request.export_options()?;
-        self.ask(request, |dictionary, out| dictionary.entries_by_hash(request.wide(0), request.input, &options, out))
+        self.ask(request, |dictionary, out| {
+            dictionary.entries_by_hash(request.wide(0), request.input, &options, out)
+        })
     }
 
     /// As [`crate::decode_entries`].
@@ -557,7 +589,13 @@ impl Host {
     pub fn scratch_merge(&mut self, request: &Request<'_>) -> Result<Answer> {
         let [now, drift_max, held, ..] = request.desk.numbers;
         let (held, frame) = halves(request.input, integer(held))?;
-        let scratch = crate::scratch_merge(held, frame, integer(now), integer(drift_max), self.begin_answer())?;
+        let scratch = crate::scratch_merge(
+            held,
+            frame,
+            integer(now),
+            integer(drift_max),
+            self.begin_answer(),
+        )?;
         self.numbers[0] = count(scratch.refused);
         self.digest = scratch.digest_difference;
         Ok(Answer::Bytes)
@@ -593,7 +631,9 @@ impl Host {
     #[inline]
     fn reported(&mut self, report: &MergeReport) -> Answer {
         self.numbers = [count(report.applied), count(report.ignored), count(report.refused), 0.0];
-        let bits = u8::from(report.complete) | u8::from(report.cloned) << 1 | u8::from(report.patched) << 2;
+        let bits = u8::from(report.complete)
+            | u8::from(report.cloned) << 1
+            | u8::from(report.patched) << 2;
         Answer::Number(f64::from(bits))
     }
 }
@@ -626,7 +666,8 @@ impl Host {
 
     /// As [`Dictionary::probes`].
     pub fn probes(&mut self, request: &Request<'_>) -> Result<Answer> {
-        open(&mut self.slots, request.handle).map(|dictionary| Answer::Number(float(dictionary.probes())))
+        open(&mut self.slots, request.handle)
+            .map(|dictionary| Answer::Number(float(dictionary.probes())))
     }
 
     /// Answers so many keys of 8 letters whose hashes under seed 0 have so many zero bits at the end where the table looks.
@@ -646,7 +687,10 @@ impl Host {
 
 /// The limits of an export as they#[inline]
 fn halves(input: &[u8], length: u64) -> Result<(&[u8], &[u8])> {
-    usize::try_from(length).ok().and_then(|length| input.split_at_checked(length)).ok_or(invalid("the argument is shorter than it says"))
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| input.split_at_checked(length))
+        .ok_or(invalid("the argument is shorter than it says"))
 }
 
 #[inline]
@@ -664,7 +708,8 @@ fn open(slots: &mut [Slot], handle: u32) -> Result<&mut Dictionary> {
 
 #[inline]
 fn text(bytes: &[u8]) -> Result<&str> {
-    core::str::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidKey, "a key is not well-formed"))
+    core::str::from_utf8(bytes)
+        .map_err(|_| Error::new(ErrorKind::InvalidKey, "a key is not well-formed"))
 }
 
 /// A key, whose length is looked at by calls that do not write, too.
@@ -675,7 +720,10 @@ fn text(bytes: &[u8]) -> Result<&str> {
 #[inline]
 pub fn key(bytes: &[u8]) -> Result<&str> {
     if bytes.is_empty() || bytes.len() > KEY_BYTES_MAX {
-        return Err(Error::new(ErrorKind::InvalidKey, "a key has 1 to 1,024 bytes of UTF-8; choose another one"));
+        return Err(Error::new(
+            ErrorKind::InvalidKey,
+            "a key has 1 to 1,024 bytes of UTF-8; choose another one",
+        ));
     }
     text(bytes)
 }
@@ -687,7 +735,11 @@ fn invalid(reason: &'static str) -> Error {
 /// Milliseconds, limits and places, which JavaScript has as doubles: below 0 is 0, infinity the greatest.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is meant to saturate")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is meant to saturate"
+)]
 pub fn integer(number: f64) -> u64 {
     number as u64
 }

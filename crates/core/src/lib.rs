@@ -27,7 +27,9 @@ mod wire;
 
 pub use block::KEY_BYTES_MAX;
 pub use dictionary::{Dictionary, Options, Range, Written};
-pub use entries::{Scratch, VersionOrder, compare_versions, decode_entries, encode_entries, scratch_merge};
+pub use entries::{
+    Scratch, VersionOrder, compare_versions, decode_entries, encode_entries, scratch_merge,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Changes, ExportOptions, Parts};
 pub use merge::MergeReport;

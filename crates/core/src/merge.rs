@@ -61,22 +61,40 @@ impl SenderVersion {
         if let Some(end) = frame.end {
             end.for_each(|replica, first, last| runs.push((frame.replica(replica), first, last)));
         }
-        Self { vector: frame.vector.iter().map(|(replica, counter)| (frame.replica(replica), counter)).collect(), runs }
+        Self {
+            vector: frame
+                .vector
+                .iter()
+                .map(|(replica, counter)| (frame.replica(replica), counter))
+                .collect(),
+            runs,
+        }
     }
 
     pub fn has(&self, dot: Dot) -> bool {
         let at = self.vector.partition_point(|&(replica, _)| replica < dot.replica);
-        if self.vector.get(at).is_some_and(|&(replica, counter)| replica == dot.replica && dot.counter <= counter) {
+        if self
+            .vector
+            .get(at)
+            .is_some_and(|&(replica, counter)| replica == dot.replica && dot.counter <= counter)
+        {
             return true;
         }
-        let at = self.runs.partition_point(|&(replica, _, last)| (replica, last) < (dot.replica, dot.counter));
-        self.runs.get(at).is_some_and(|&(replica, first, _)| replica == dot.replica && first <= dot.counter)
+        let at = self
+            .runs
+            .partition_point(|&(replica, _, last)| (replica, last) < (dot.replica, dot.counter));
+        self.runs
+            .get(at)
+            .is_some_and(|&(replica, first, _)| replica == dot.replica && first <= dot.counter)
     }
 
     /// What the vector has of a replica.
     pub fn closed(&self, id: ReplicaId) -> u64 {
         let at = self.vector.partition_point(|&(replica, _)| replica < id);
-        self.vector.get(at).filter(|&&(replica, _)| replica == id).map_or(0, |&(_, counter)| counter)
+        self.vector
+            .get(at)
+            .filter(|&&(replica, _)| replica == id)
+            .map_or(0, |&(_, counter)| counter)
     }
 }
 
@@ -134,7 +152,8 @@ impl Dictionary {
             self.take_spare_id();
             report.cloned = true;
         }
-        let tainted = frame.tainted || report.cloned || millis_of(checked.hlc_max) > self.limit(now);
+        let tainted =
+            frame.tainted || report.cloned || millis_of(checked.hlc_max) > self.limit(now);
         let mut nodes = FrameNodes::new(frame.replicas);
         self.join_horizon(&frame, &mut nodes);
 
@@ -193,7 +212,9 @@ impl Dictionary {
     /// Rule 3: both sides must have seen what the other side's horizon covers.
     fn check_horizons(&self, frame: &Frame<'_>, now: u64) -> Result<()> {
         let covers = |(replica, counter)| {
-            self.nodes.find(frame.replica(replica)).is_some_and(|node| self.seen.vector(node) >= counter)
+            self.nodes
+                .find(frame.replica(replica))
+                .is_some_and(|node| self.seen.vector(node) >= counter)
         };
         if !frame.horizon.iter().all(covers) {
             return Err(Error::new(
@@ -203,7 +224,11 @@ impl Dictionary {
         }
         if !self.horizon.is_empty() {
             let sender = SenderVersion::of(frame);
-            if !self.horizon.iter().all(|(&node, &counter)| sender.closed(self.nodes.id(node)) >= counter) {
+            if !self
+                .horizon
+                .iter()
+                .all(|(&node, &counter)| sender.closed(self.nodes.id(node)) >= counter)
+            {
                 return Err(Error::new(
                     ErrorKind::SenderBelowHorizon,
                     "this replica collected tombstones that the sender has not seen; the sender has to re-read",
@@ -211,7 +236,10 @@ impl Dictionary {
             }
         }
         if frame.collected.is_some_and(|(_, hlc)| millis_of(hlc) > self.limit(now)) {
-            return Err(Error::new(ErrorKind::ClockDrift, "the sender's collected stamp lies beyond the drift limit"));
+            return Err(Error::new(
+                ErrorKind::ClockDrift,
+                "the sender's collected stamp lies beyond the drift limit",
+            ));
         }
         Ok(())
     }
@@ -241,7 +269,9 @@ impl Dictionary {
 
     /// Drops the tombstones at or below the horizon, and returns how many those were.
     pub(crate) fn drop_collected(&mut self) -> usize {
-        let below = |&record: &Record| !self.records.is_live(record) && self.is_below_horizon(self.records.dot(record));
+        let below = |&record: &Record| {
+            !self.records.is_live(record) && self.is_below_horizon(self.records.dot(record))
+        };
         let dropped: Vec<Record> = self.records.arrivals().filter(below).collect();
         for &record in &dropped {
             self.raise_collected(self.records.stamp(record, &self.nodes));
@@ -252,13 +282,21 @@ impl Dictionary {
 
     #[inline]
     fn is_below_horizon(&self, dot: NodeDot) -> bool {
-        !self.horizon.is_empty() && self.horizon.get(&dot.node).is_some_and(|&counter| dot.counter <= counter)
+        !self.horizon.is_empty()
+            && self.horizon.get(&dot.node).is_some_and(|&counter| dot.counter <= counter)
     }
 
     // Clones.
 
     /// Notes what an entry of a frame tells of the own id.
-    fn suspect(&self, key: &[u8], entry: &EntryBytes<'_>, frame: &Frame<'_>, own: Option<usize>, suspects: &mut Suspects) {
+    fn suspect(
+        &self,
+        key: &[u8],
+        entry: &EntryBytes<'_>,
+        frame: &Frame<'_>,
+        own: Option<usize>,
+        suspects: &mut Suspects,
+    ) {
         if let Some((replica, counter)) = entry.origin
             && Some(replica) == own
         {
@@ -270,10 +308,13 @@ impl Dictionary {
         suspects.counter_max = suspects.counter_max.max(entry.counter);
         let held = if entry.is_prefix() { self.prefixes.get(key) } else { self.records.find(key) };
         match held {
-            Some(record) if self.records.dot(record) == (NodeDot { node: self.own, counter: entry.counter }) => {
+            Some(record)
+                if self.records.dot(record)
+                    == (NodeDot { node: self.own, counter: entry.counter }) =>
+            {
                 let stamp = Stamp { hlc: entry.hlc, replica: frame.replica(entry.stamp_replica) };
-                suspects.differs |=
-                    self.records.stamp(record, &self.nodes) != stamp || self.records.value(record) != entry.value;
+                suspects.differs |= self.records.stamp(record, &self.nodes) != stamp
+                    || self.records.value(record) != entry.value;
             }
             _ => suspects.counters.push(entry.counter),
         }
@@ -284,8 +325,13 @@ impl Dictionary {
         let given = self.seen.greatest(self.own);
         let mut named = suspects.counter_max.max(named_counter(frame, own));
         if let Some((vector, runs)) = frame.base {
-            vector.iter().filter(|&(replica, _)| replica == own).for_each(|(_, counter)| named = named.max(counter));
-            runs.for_each(|replica, _, last| named = if replica == own { named.max(last) } else { named });
+            vector
+                .iter()
+                .filter(|&(replica, _)| replica == own)
+                .for_each(|(_, counter)| named = named.max(counter));
+            runs.for_each(|replica, _, last| {
+                named = if replica == own { named.max(last) } else { named }
+            });
         }
         if named > given || suspects.differs {
             return true;
@@ -322,7 +368,13 @@ impl Dictionary {
     // Entries.
 
     /// Merges the entries of a frame, prefix tombstones first.
-    pub(crate) fn merge_entries(&mut self, frame: &Frame<'_>, checked: &Checked, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) {
+    pub(crate) fn merge_entries(
+        &mut self,
+        frame: &Frame<'_>,
+        checked: &Checked,
+        nodes: &mut FrameNodes<'_>,
+        merge: &mut Merge<'_>,
+    ) {
         if checked.has_prefixes {
             let mut won = Vec::new();
             let mut at = 0;
@@ -338,7 +390,11 @@ impl Dictionary {
             }
         }
         // Most of a large frame is either new or held: room for all is too much by little.
-        let new = checked.entries.saturating_sub(if frame.base.is_some() { self.records.held() } else { 0 });
+        let new = checked.entries.saturating_sub(if frame.base.is_some() {
+            self.records.held()
+        } else {
+            0
+        });
         if new > BATCH {
             self.records.reserve(new, checked.key_bytes / checked.entries * new);
         }
@@ -361,7 +417,12 @@ impl Dictionary {
         self.merge_batch(&mut batch, nodes, merge);
     }
 
-    fn merge_batch(&mut self, batch: &mut Batch<'_>, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) {
+    fn merge_batch(
+        &mut self,
+        batch: &mut Batch<'_>,
+        nodes: &mut FrameNodes<'_>,
+        merge: &mut Merge<'_>,
+    ) {
         let mut hashes = [0; BATCH];
         for (hash, key) in hashes.iter_mut().zip(batch.keys()) {
             *hash = self.records.hash(key);
@@ -381,13 +442,20 @@ impl Dictionary {
 
     /// What comes before an entry meets the one held: refusal, horizon, clock, version. Answers none when that is all.
     #[inline]
-    fn admit<'a>(&mut self, key: &[u8], entry: &EntryBytes<'a>, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) -> Option<Fields<'a>> {
+    fn admit<'a>(
+        &mut self,
+        key: &[u8],
+        entry: &EntryBytes<'a>,
+        nodes: &mut FrameNodes<'_>,
+        merge: &mut Merge<'_>,
+    ) -> Option<Fields<'a>> {
         if millis_of(entry.hlc) > merge.limit {
             merge.report.refused += 1;
             let replica = |index: usize| ReplicaId(nodes.replicas[index]);
             let stamp = Stamp { hlc: entry.hlc, replica: replica(entry.stamp_replica) };
             let dot = Dot { replica: replica(entry.dot_replica), counter: entry.counter };
-            let origin = entry.origin.map(|(index, counter)| Dot { replica: replica(index), counter });
+            let origin =
+                entry.origin.map(|(index, counter)| Dot { replica: replica(index), counter });
             merge.refusals.push_entry(key, entry.value, stamp, dot, origin);
             return None;
         }
@@ -400,7 +468,8 @@ impl Dictionary {
         if merge.closed.get(entry.dot_replica).is_none_or(|&closed| closed < dot.counter) {
             self.seen.except(dot.node, dot.counter, dot.counter);
         }
-        let origin = entry.origin.map(|(index, counter)| NodeDot { node: nodes.get(index, self), counter });
+        let origin =
+            entry.origin.map(|(index, counter)| NodeDot { node: nodes.get(index, self), counter });
         if let Some(origin) = origin {
             self.seen.except(origin.node, origin.counter, origin.counter);
         }
@@ -408,7 +477,13 @@ impl Dictionary {
         Some(Fields { value: entry.value, hlc: entry.hlc, stamp_node, dot, origin, unsent: false })
     }
 
-    fn merge_prefix(&mut self, prefix: &[u8], entry: &EntryBytes<'_>, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) -> bool {
+    fn merge_prefix(
+        &mut self,
+        prefix: &[u8],
+        entry: &EntryBytes<'_>,
+        nodes: &mut FrameNodes<'_>,
+        merge: &mut Merge<'_>,
+    ) -> bool {
         let Some(fields) = self.admit(prefix, entry, nodes, merge) else { return false };
         let wins = self.prefix_wins(prefix, &fields);
         if wins {
@@ -426,7 +501,15 @@ impl Dictionary {
     }
 
     #[inline]
-    fn merge_entry(&mut self, key: &[u8], hash: u64, entry: &EntryBytes<'_>, at: usize, nodes: &mut FrameNodes<'_>, merge: &mut Merge<'_>) {
+    fn merge_entry(
+        &mut self,
+        key: &[u8],
+        hash: u64,
+        entry: &EntryBytes<'_>,
+        at: usize,
+        nodes: &mut FrameNodes<'_>,
+        merge: &mut Merge<'_>,
+    ) {
         let Some(fields) = self.admit(key, entry, nodes, merge) else { return };
         let held = self.records.find_hashed(key, hash);
         if !self.entry_wins(key, &fields, held) {
@@ -482,19 +565,29 @@ impl Dictionary {
     fn has_base(&self, frame: &Frame<'_>) -> bool {
         let Some((vector, runs)) = frame.base else { return frame.kind == SNAPSHOT };
         let has = |replica, first, last| {
-            self.nodes.find(frame.replica(replica)).is_some_and(|node| self.seen.has_run(node, first, last))
+            self.nodes
+                .find(frame.replica(replica))
+                .is_some_and(|node| self.seen.has_run(node, first, last))
         };
         vector.iter().all(|(replica, counter)| has(replica, 1, counter)) && runs.all(has)
     }
 
     fn has_version(&self, version: &SenderVersion) -> bool {
-        let has = |id, first, last| self.nodes.find(id).is_some_and(|node| self.seen.has_run(node, first, last));
+        let has = |id, first, last| {
+            self.nodes.find(id).is_some_and(|node| self.seen.has_run(node, first, last))
+        };
         version.vector.iter().all(|&(id, counter)| has(id, 1, counter))
             && version.runs.iter().all(|&(id, first, last)| has(id, first, last))
     }
 
     /// Adopts the sender's version where rule 5 allows it, and answers that version where it is known.
-    fn adopt(&mut self, frame: &Frame<'_>, tainted: bool, adopt: bool, nodes: &mut FrameNodes<'_>) -> Option<SenderVersion> {
+    fn adopt(
+        &mut self,
+        frame: &Frame<'_>,
+        tainted: bool,
+        adopt: bool,
+        nodes: &mut FrameNodes<'_>,
+    ) -> Option<SenderVersion> {
         let Some((id, number)) = frame.part else {
             frame.end?;
             let may = !tainted && if frame.kind == CHANGES { adopt } else { self.has_base(frame) };
@@ -519,7 +612,13 @@ impl Dictionary {
     }
 
     /// Remembers a part of a delta. Answers the sender's version when it was the last one missing, and whether any was tainted.
-    fn remember(&mut self, frame: &Frame<'_>, id: u64, number: u64, tainted: bool) -> (Option<SenderVersion>, bool) {
+    fn remember(
+        &mut self,
+        frame: &Frame<'_>,
+        id: u64,
+        number: u64,
+        tainted: bool,
+    ) -> (Option<SenderVersion>, bool) {
         let at = self.pending.iter().position(|pending| pending.id == id).unwrap_or_else(|| {
             if self.pending.len() == PENDING_MAX {
                 self.pending.remove(0);
@@ -529,7 +628,9 @@ impl Dictionary {
         });
         let pending = &mut self.pending[at];
         pending.tainted |= tainted;
-        let touches = pending.parts.holds(number, number) || pending.parts.holds(number + 1, number + 1) || pending.parts.holds(number + 2, number + 2);
+        let touches = pending.parts.holds(number, number)
+            || pending.parts.holds(number + 1, number + 1)
+            || pending.parts.holds(number + 2, number + 2);
         if touches || pending.parts.iter().len() < PART_RUNS_MAX {
             pending.parts.add(number + 1, number + 1);
         }
@@ -565,10 +666,15 @@ impl Dictionary {
 pub(crate) fn named_counter(frame: &Frame<'_>, own: usize) -> u64 {
     let mut named = 0;
     for vector in [frame.vector, frame.horizon] {
-        vector.iter().filter(|&(replica, _)| replica == own).for_each(|(_, counter)| named = named.max(counter));
+        vector
+            .iter()
+            .filter(|&(replica, _)| replica == own)
+            .for_each(|(_, counter)| named = named.max(counter));
     }
     if let Some(end) = frame.end {
-        end.for_each(|replica, _, last| named = if replica == own { named.max(last) } else { named });
+        end.for_each(|replica, _, last| {
+            named = if replica == own { named.max(last) } else { named }
+        });
     }
     named
 }
@@ -625,4 +731,3 @@ impl<'a> Batch<'a> {
         })
     }
 }
-

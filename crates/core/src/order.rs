@@ -36,7 +36,9 @@ impl Order {
     pub fn moved(&mut self, moved: &Moved) {
         for list in [&mut self.sorted, &mut self.tail] {
             list.retain(|&record| moved.was_held(record));
-            list.iter_mut().for_each(|record| *record = moved.to(*record));
+            for record in list {
+                *record = moved.to(*record);
+            }
         }
         self.dropped = 0;
     }
@@ -82,7 +84,8 @@ impl Order {
     pub fn range<'a>(&'a self, from: &[u8], to: Option<&[u8]>, records: &'a Records) -> Cursor<'a> {
         let span = |list: &[Record]| {
             let start = list.partition_point(|&record| records.key(record) < from);
-            let end = to.map_or(list.len(), |to| list.partition_point(|&record| records.key(record) < to));
+            let end = to
+                .map_or(list.len(), |to| list.partition_point(|&record| records.key(record) < to));
             start..end.max(start)
         };
         Cursor { order: self, records, sorted: span(&self.sorted), tail: span(&self.tail) }
@@ -103,12 +106,18 @@ impl Cursor<'_> {
         let a = (!self.sorted.is_empty()).then(|| self.order.sorted[at(&self.sorted)]);
         let b = (!self.tail.is_empty()).then(|| self.order.tail[at(&self.tail)]);
         let (record, span) = match (a, b) {
-            (Some(a), Some(b)) if (self.records.key(a) < self.records.key(b)) == back => (b, &mut self.tail),
+            (Some(a), Some(b)) if (self.records.key(a) < self.records.key(b)) == back => {
+                (b, &mut self.tail)
+            }
             (Some(a), _) => (a, &mut self.sorted),
             (None, Some(b)) => (b, &mut self.tail),
             (None, None) => return None,
         };
-        if back { span.end -= 1 } else { span.start += 1 }
+        if back {
+            span.end -= 1
+        } else {
+            span.start += 1
+        }
         Some(record)
     }
 }
@@ -145,7 +154,8 @@ pub(crate) fn sort(list: &mut Vec<Record>, records: &Records) {
         let key = records.key(record);
         first[..shared].iter().zip(key).take_while(|(a, b)| a == b).count()
     });
-    let mut heads: Vec<(u64, Record)> = list.iter().map(|&record| (head(&records.key(record)[shared..]), record)).collect();
+    let mut heads: Vec<(u64, Record)> =
+        list.iter().map(|&record| (head(&records.key(record)[shared..]), record)).collect();
     heads.sort_unstable_by(|(a, left), (b, right)| {
         a.cmp(b).then_with(|| records.key(*left).cmp(records.key(*right)))
     });

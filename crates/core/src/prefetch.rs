@@ -1,5 +1,8 @@
 //! Asking memory for what is needed soon: the one place of this crate with unsafe code.
-#![allow(unsafe_code, reason = "a hint to the processor; the benchmark `merge` is a third slower without it at a million keys")]
+#![allow(
+    unsafe_code,
+    reason = "a hint to the processor; the benchmark `merge` is a third slower without it at a million keys"
+)]
 
 /// Asks for the cache line that `item` begins in.
 #[inline]
@@ -7,7 +10,9 @@ pub(crate) fn prefetch<T>(item: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that the program sees, and the address is that of a live reference.
     unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(core::ptr::from_ref(item).cast());
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
+            core::ptr::from_ref(item).cast(),
+        );
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = item;

@@ -53,18 +53,33 @@ impl Prefixes {
     }
 
     /// Whether a prefix tombstone of `prefix` and `stamp` is covered by one of another prefix.
-    pub fn cover_prefix(&self, prefix: &[u8], stamp: Stamp, records: &Records, nodes: &Nodes) -> bool {
-        self.over(prefix)
-            .any(|record| records.key(record).len() < prefix.len() && stamp <= records.stamp(record, nodes))
+    pub fn cover_prefix(
+        &self,
+        prefix: &[u8],
+        stamp: Stamp,
+        records: &Records,
+        nodes: &Nodes,
+    ) -> bool {
+        self.over(prefix).any(|record| {
+            records.key(record).len() < prefix.len() && stamp <= records.stamp(record, nodes)
+        })
     }
 
     /// The prefix tombstones of other prefixes below `prefix`, with stamps up to `stamp`.
-    pub fn covered_by(&self, prefix: &[u8], stamp: Stamp, records: &Records, nodes: &Nodes) -> Vec<Record> {
+    pub fn covered_by(
+        &self,
+        prefix: &[u8],
+        stamp: Stamp,
+        records: &Records,
+        nodes: &Nodes,
+    ) -> Vec<Record> {
         self.records
             .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
             .take_while(|(other, _)| other.starts_with(prefix))
             .map(|(_, &record)| record)
-            .filter(|&record| records.key(record).len() > prefix.len() && records.stamp(record, nodes) <= stamp)
+            .filter(|&record| {
+                records.key(record).len() > prefix.len() && records.stamp(record, nodes) <= stamp
+            })
             .collect()
     }
 }

@@ -16,14 +16,20 @@ impl Dictionary {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] for ranges of another form.
-    pub fn fingerprints(&mut self, seed: &[u8; 16], ranges: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    pub fn fingerprints(
+        &mut self,
+        seed: &[u8; 16],
+        ranges: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let ranges = read_ranges(ranges, DEPTH_MAX - 1)?;
         let index = self.hash_index(seed);
         out.clear();
         for (depth, from) in ranges {
             let mut children = [(0_u64, 0_u32); 16];
             for &(hash, record) in within(&index, depth, from) {
-                let child = &mut children[usize::try_from(hash << (4 * u32::from(depth)) >> 60).unwrap_or(0)];
+                let child = &mut children
+                    [usize::try_from(hash << (4 * u32::from(depth)) >> 60).unwrap_or(0)];
                 child.0 = child.0.wrapping_add(self.identity(seed, record));
                 child.1 += 1;
             }
@@ -50,8 +56,11 @@ impl Dictionary {
                 .map(|&(hash, record)| (hash, self.identity(seed, record)))
                 .collect();
             items.sort_unstable();
-            let count = u32::try_from(items.len()).expect("fewer than 2^32 entries are held");
-            out.extend_from_slice(&count.to_le_bytes());
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "fewer than 2^32 entries are held"
+            )]
+            out.extend_from_slice(&(items.len() as u32).to_le_bytes());
             for (hash, identity) in items {
                 out.extend_from_slice(&hash.to_le_bytes());
                 out.extend_from_slice(&identity.to_le_bytes());
@@ -65,7 +74,13 @@ impl Dictionary {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] for hashes of another form; [`ErrorKind::TransactionOpen`].
-    pub fn entries_by_hash(&mut self, seed: &[u8; 16], hashes: &[u8], options: &ExportOptions, out: &mut Vec<u8>) -> Result<()> {
+    pub fn entries_by_hash(
+        &mut self,
+        seed: &[u8; 16],
+        hashes: &[u8],
+        options: &ExportOptions,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         self.no_transaction()?;
         let (hashes, rest) = hashes.as_chunks::<8>();
         if !rest.is_empty() {
@@ -75,9 +90,13 @@ impl Dictionary {
         hashes.sort_unstable();
         hashes.dedup();
         let index = self.hash_index(seed);
-        let mut found: Vec<(u64, Record)> =
-            hashes.into_iter().flat_map(|hash| within(&index, DEPTH_MAX, hash).iter().copied()).collect();
-        found.sort_by(|&(a, left), &(b, right)| a.cmp(&b).then_with(|| self.snapshot_order(left, right)));
+        let mut found: Vec<(u64, Record)> = hashes
+            .into_iter()
+            .flat_map(|hash| within(&index, DEPTH_MAX, hash).iter().copied())
+            .collect();
+        found.sort_by(|&(a, left), &(b, right)| {
+            a.cmp(&b).then_with(|| self.snapshot_order(left, right))
+        });
         let records: Vec<Record> = found.into_iter().map(|(_, record)| record).collect();
         self.put_changes(&records, options, out);
         Ok(())
@@ -85,8 +104,14 @@ impl Dictionary {
 
     /// All records by key hash.
     fn hash_index(&self, seed: &[u8; 16]) -> Vec<(u64, Record)> {
-        let hash = |record| siphash13(seed, &[self.records.key(record), &[u8::from(self.records.is_prefix(record))]]);
-        let mut index: Vec<(u64, Record)> = self.records.arrivals().map(|record| (hash(record), record)).collect();
+        let hash = |record| {
+            siphash13(
+                seed,
+                &[self.records.key(record), &[u8::from(self.records.is_prefix(record))]],
+            )
+        };
+        let mut index: Vec<(u64, Record)> =
+            self.records.arrivals().map(|record| (hash(record), record)).collect();
         index.sort_unstable();
         index
     }
@@ -97,9 +122,10 @@ impl Dictionary {
         let (replica, counter) = parts(self.records.dot(record));
         match self.records.origin(record).map(parts) {
             None => siphash13(seed, &[lanes.as_flattened(), &replica, &counter, &[0]]),
-            Some((origin, origin_counter)) => {
-                siphash13(seed, &[lanes.as_flattened(), &replica, &counter, &[1], &origin, &origin_counter])
-            }
+            Some((origin, origin_counter)) => siphash13(
+                seed,
+                &[lanes.as_flattened(), &replica, &counter, &[1], &origin, &origin_counter],
+            ),
         }
     }
 }
@@ -107,7 +133,10 @@ impl Dictionary {
 fn read_ranges(bytes: &[u8], depth_max: u8) -> Result<Vec<(u8, u64)>> {
     let (ranges, rest) = bytes.as_chunks::<9>();
     if !rest.is_empty() || ranges.iter().any(|[depth, ..]| *depth > depth_max) {
-        return Err(Error::new(ErrorKind::InvalidArgument, "ranges have 9 bytes each, and a depth of at most 15 (hashes: 16)"));
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "ranges have 9 bytes each, and a depth of at most 15 (hashes: 16)",
+        ));
     }
     let range = |[depth, hash @ ..]: &[u8; 9]| (*depth, u64::from_le_bytes(*hash));
     Ok(ranges.iter().map(range).collect())

@@ -24,6 +24,7 @@ pub(crate) type Record = u32;
 
 pub(crate) const HEADER: usize = 36;
 const KEY_BITS: u32 = 11;
+const KEY_MASK: u32 = (1 << KEY_BITS) - 1;
 const TAG_SHIFT: u32 = KEY_BITS;
 const INLINE_SHIFT: u32 = TAG_SHIFT + 4;
 const IN_HEAP: u32 = 15;
@@ -177,12 +178,11 @@ impl Records {
     #[inline]
     pub fn key(&self, record: Record) -> &[u8] {
         let at = Self::at(record);
-        let length = (self.meta(record) & ((1 << KEY_BITS) - 1)) as usize;
+        let length = (self.meta(record) & KEY_MASK) as usize;
         &self.arena[at + HEADER..at + HEADER + length]
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "four bits")]
     pub fn tag(&self, record: Record) -> u8 {
         (self.meta(record) >> TAG_SHIFT & 15) as u8
     }
@@ -230,7 +230,6 @@ impl Records {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "24 bits")]
     pub fn dot(&self, record: Record) -> NodeDot {
         let dot = self.long(record, 8);
         NodeDot { node: (dot >> 40) as u32, counter: dot & crate::stamp::COUNTER_MAX }
@@ -272,7 +271,9 @@ impl Records {
     /// The records that arrived at `place` or later.
     pub fn arrivals_since(&self, place: u64) -> impl Iterator<Item = (u64, Record)> {
         let from = usize_of(place.saturating_sub(self.log_base)).min(self.log.len());
-        (self.log_base + from as u64..).zip(self.log[from..].iter().copied()).filter(|&(_, record)| record != 0)
+        (self.log_base + from as u64..)
+            .zip(self.log[from..].iter().copied())
+            .filter(|&(_, record)| record != 0)
     }
 
     /// Where in the log to begin, to meet all dots of `node` above `counter`.
@@ -416,7 +417,14 @@ impl Records {
     }
 
     /// Gives an entry another stamp and dot; it becomes the latest arrival, and stays unsent if it was.
-    pub fn restamp(&mut self, record: Record, hlc: u64, stamp_node: u32, dot: NodeDot, nodes: &Nodes) {
+    pub fn restamp(
+        &mut self,
+        record: Record,
+        hlc: u64,
+        stamp_node: u32,
+        dot: NodeDot,
+        nodes: &Nodes,
+    ) {
         self.count(record, nodes, false);
         let at = Self::at(record);
         self.arena[at..at + 8].copy_from_slice(&hlc.to_le_bytes());
@@ -445,7 +453,10 @@ impl Records {
     /// The state of a record, for [`Self::put_back`].
     pub fn former(&self, record: Record) -> Former {
         let at = Self::at(record);
-        Former { header: *self.arena[at..].first_chunk().expect("records are whole"), origin: self.origin(record) }
+        Former {
+            header: *self.arena[at..].first_chunk().expect("records are whole"),
+            origin: self.origin(record),
+        }
     }
 
     /// Undoes the latest change of all, an [`Self::overwrite`] or [`Self::drop_entry`] of `record`.
@@ -498,9 +509,13 @@ impl Records {
             IN_HEAP
         };
         self.put_word(record, 28, fields.stamp_node);
-        let kept = meta & ((1 << KEY_BITS) - 1 | HAS_ORIGIN);
+        let kept = meta & (KEY_MASK | HAS_ORIGIN);
         let unsent = if fields.unsent { UNSENT } else { 0 };
-        self.put_word(record, 32, kept | u32::from(fields.value.tag) << TAG_SHIFT | inline << INLINE_SHIFT | unsent);
+        self.put_word(
+            record,
+            32,
+            kept | u32::from(fields.value.tag) << TAG_SHIFT | inline << INLINE_SHIFT | unsent,
+        );
         self.put_origin(record, fields.origin);
     }
 
@@ -561,7 +576,13 @@ impl Records {
 
     pub fn entry_hash(&self, record: Record, nodes: &Nodes) -> Lanes {
         let Value { tag, payload } = self.value(record);
-        entry_hash(&nodes.id(self.stamp_node(record)).0, self.hlc(record), tag, self.key(record), payload)
+        entry_hash(
+            &nodes.id(self.stamp_node(record)).0,
+            self.hlc(record),
+            tag,
+            self.key(record),
+            payload,
+        )
     }
 
     // The log.
@@ -572,7 +593,8 @@ impl Records {
     }
 
     fn arrive(&mut self, record: Record) {
-        let place = u32::try_from(self.log.len()).expect("the log is packed long before 2^32 places");
+        let place =
+            u32::try_from(self.log.len()).expect("the log is packed long before 2^32 places");
         let head = self.head();
         self.log.push(record);
         self.put_word(record, 24, place);
@@ -650,7 +672,8 @@ impl Records {
         }
         let old = core::mem::replace(&mut self.arena, arena);
         let moved = Moved(old);
-        self.origins = self.origins.iter().map(|(&record, &origin)| (moved.to(record), origin)).collect();
+        self.origins =
+            self.origins.iter().map(|(&record, &origin)| (moved.to(record), origin)).collect();
         self.wasted_arena = 0;
         self.rehash(self.slots.len());
         moved
@@ -693,7 +716,10 @@ fn record_of(slot: u64) -> Record {
 
 /// A number that is known to index memory of this process.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "places in memory fit a usize, also on 32 bits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "places in memory fit a usize, also on 32 bits"
+)]
 fn usize_of(number: u64) -> usize {
     number as usize
 }

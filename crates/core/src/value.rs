@@ -67,7 +67,8 @@ impl<'a> Value<'a> {
     ///
     /// [`ErrorKind::InvalidValue`] when they are not canonical, are longer than 1 MiB or nest deeper than 64.
     pub fn from_canonical(bytes: &'a [u8]) -> Result<Self> {
-        let refused = Error::new(ErrorKind::InvalidValue, "the bytes of the value are not canonical");
+        let refused =
+            Error::new(ErrorKind::InvalidValue, "the bytes of the value are not canonical");
         let (&tag, payload) = bytes.split_first().ok_or(refused)?;
         if !is_live(tag) || check(tag, payload).is_err() {
             return Err(refused);
@@ -100,7 +101,10 @@ pub(crate) const fn is_measured(tag: u8) -> bool {
 
 /// Encodes a number into `buffer`, as an integer where it is one.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "integral and within ±2^53, as tested just above")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "integral and within ±2^53, as tested just above"
+)]
 pub fn encode_number(number: f64, buffer: &mut [u8; 8]) -> Value<'_> {
     if is_integer(number) {
         let length = put_svarint(buffer, number as i64);
@@ -125,7 +129,9 @@ const NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
 
 #[expect(clippy::float_cmp, reason = "trunc leaves an integral number as it is")]
 fn is_integer(number: f64) -> bool {
-    number.abs() <= INTEGER_MAX && number.trunc() == number && !(number == 0.0 && number.is_sign_negative())
+    number.abs() <= INTEGER_MAX
+        && number.trunc() == number
+        && !(number == 0.0 && number.is_sign_negative())
 }
 
 /// Checks the payload of a value of `tag` at the top level; tombstones have none.
@@ -166,7 +172,11 @@ fn check_payload(tag: u8, payload: &[u8], depth: usize) -> Result<()> {
             let sign = reader.byte()?;
             let magnitude = reader.rest;
             let zero = magnitude.is_empty();
-            if sign > 1 || (zero && sign == 1) || magnitude.last() == Some(&0) || magnitude.len() > BIGINT_BYTES_MAX {
+            if sign > 1
+                || (zero && sign == 1)
+                || magnitude.last() == Some(&0)
+                || magnitude.len() > BIGINT_BYTES_MAX
+            {
                 return Err(Error::corrupt("a bigint is not canonical"));
             }
             reader.rest = &[];
@@ -258,7 +268,18 @@ mod tests {
 
     #[test]
     fn numbers_come_back_bit_by_bit() {
-        for number in [0.0, -0.0, 1.0, -1.5, INTEGER_MAX, -INTEGER_MAX, INTEGER_MAX * 2.0, f64::MAX, f64::INFINITY, 5e-324] {
+        for number in [
+            0.0,
+            -0.0,
+            1.0,
+            -1.5,
+            INTEGER_MAX,
+            -INTEGER_MAX,
+            INTEGER_MAX * 2.0,
+            f64::MAX,
+            f64::INFINITY,
+            5e-324,
+        ] {
             let mut buffer = [0; 8];
             let value = encode_number(number, &mut buffer);
             assert_eq!(check(value.tag, value.payload), Ok(()));
@@ -280,20 +301,47 @@ mod tests {
     #[test]
     fn only_canonical_bytes_are_taken() {
         let good: [&[u8]; 12] = [
-            &[NULL], &[TRUE], &[INTEGER, 5], &[TEXT, 0xef, 0xbb, 0xbf], &[WIDE_TEXT, 0, 0xd8], &[BYTES], &[BIGINT, 0],
-            &[BIGINT, 1, 7], &[DATE, 0x41], &[OBJECT, 1, TEXT, 1, b'a', ARRAY, 2, NULL, DATE, 1],
-            &[TAGGED, 1, b't', TEXT, b'x'], &[ARRAY, 3, FLOAT, 0, 0, 0, 0, 0, 0, 0, 0x80, TAGGED, 3, 1, b't', BYTES, INTEGER, 1],
+            &[NULL],
+            &[TRUE],
+            &[INTEGER, 5],
+            &[TEXT, 0xef, 0xbb, 0xbf],
+            &[WIDE_TEXT, 0, 0xd8],
+            &[BYTES],
+            &[BIGINT, 0],
+            &[BIGINT, 1, 7],
+            &[DATE, 0x41],
+            &[OBJECT, 1, TEXT, 1, b'a', ARRAY, 2, NULL, DATE, 1],
+            &[TAGGED, 1, b't', TEXT, b'x'],
+            &[ARRAY, 3, FLOAT, 0, 0, 0, 0, 0, 0, 0, 0x80, TAGGED, 3, 1, b't', BYTES, INTEGER, 1],
         ];
         for bytes in good {
             assert!(Value::from_canonical(bytes).is_ok(), "{bytes:?}");
         }
         let bad: [&[u8]; 17] = [
-            &[], &[TOMBSTONE], &[PREFIX], &[15], &[NULL, 0], &[INTEGER], &[INTEGER, 1, 1], &[FLOAT, 0, 0, 0, 0, 0, 0, 0, 0],
-            &[FLOAT, 1, 0, 0, 0, 0, 0, 0xf8, 0x7f], &[TEXT, 0xff], &[WIDE_TEXT, b'a', 0], &[BIGINT, 1], &[BIGINT, 0, 1, 0],
-            &[OBJECT, 1, NULL], &[TAGGED, 0, TEXT], &[TAGGED, 1, b't', NULL], &[ARRAY, 2, NULL],
+            &[],
+            &[TOMBSTONE],
+            &[PREFIX],
+            &[15],
+            &[NULL, 0],
+            &[INTEGER],
+            &[INTEGER, 1, 1],
+            &[FLOAT, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[FLOAT, 1, 0, 0, 0, 0, 0, 0xf8, 0x7f],
+            &[TEXT, 0xff],
+            &[WIDE_TEXT, b'a', 0],
+            &[BIGINT, 1],
+            &[BIGINT, 0, 1, 0],
+            &[OBJECT, 1, NULL],
+            &[TAGGED, 0, TEXT],
+            &[TAGGED, 1, b't', NULL],
+            &[ARRAY, 2, NULL],
         ];
         for bytes in bad {
-            assert_eq!(Value::from_canonical(bytes).map_err(|error| error.kind), Err(ErrorKind::InvalidValue), "{bytes:?}");
+            assert_eq!(
+                Value::from_canonical(bytes).map_err(|error| error.kind),
+                Err(ErrorKind::InvalidValue),
+                "{bytes:?}"
+            );
         }
     }
 }

@@ -22,7 +22,10 @@ impl Nodes {
         self.numbers.get(&id).copied()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "memory holds fewer than 2^24 replicas of 16 bytes and more")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "memory holds fewer than 2^24 replicas of 16 bytes and more"
+    )]
     pub fn intern(&mut self, id: ReplicaId) -> u32 {
         *self.numbers.entry(id).or_insert_with(|| {
             self.ids.push(id);
@@ -137,13 +140,15 @@ impl Seen {
 
     #[inline]
     pub fn has(&self, node: u32, counter: u64) -> bool {
-        counter <= self.vector(node) || self.exceptions(node).is_some_and(|runs| runs.holds(counter, counter))
+        counter <= self.vector(node)
+            || self.exceptions(node).is_some_and(|runs| runs.holds(counter, counter))
     }
 
     /// Whether all counters from `first` to `last` of `node` were seen.
     pub fn has_run(&self, node: u32, first: u64, last: u64) -> bool {
         let closed = self.vector(node);
-        last <= closed || self.exceptions(node).is_some_and(|runs| runs.holds(first.max(closed + 1), last))
+        last <= closed
+            || self.exceptions(node).is_some_and(|runs| runs.holds(first.max(closed + 1), last))
     }
 
     /// Adds dots to the exceptions, as far as the vector does not have them.
@@ -261,7 +266,8 @@ impl<'a> RunsBytes<'a> {
             let index = writer(reader, next, replicas)?;
             next = index + 1;
             while closed.next_if(|&(writer, _)| writer < index).is_some() {}
-            let closed = closed.next_if(|&(writer, _)| writer == index).map_or(0, |(_, counter)| counter);
+            let closed =
+                closed.next_if(|&(writer, _)| writer == index).map_or(0, |(_, counter)| counter);
             let runs = reader.length()?;
             if runs == 0 {
                 return Err(Error::corrupt("a writer has no runs"));
@@ -314,7 +320,9 @@ impl<'a> RunsBytes<'a> {
 impl Reader<'_> {
     /// A varint that is an index, not a length of what follows.
     fn length_free(&mut self) -> Result<usize> {
-        self.varint().and_then(|value| usize::try_from(value).map_err(|_| Error::corrupt("an index is too great")))
+        self.varint().and_then(|value| {
+            usize::try_from(value).map_err(|_| Error::corrupt("an index is too great"))
+        })
     }
 }
 
@@ -330,7 +338,11 @@ fn writer(reader: &mut Reader<'_>, next: usize, replicas: usize) -> Result<usize
 /// A counter of a dot.
 pub(crate) fn counter(reader: &mut Reader<'_>) -> Result<u64> {
     let counter = reader.varint()?;
-    if (1..=COUNTER_MAX).contains(&counter) { Ok(counter) } else { Err(Error::corrupt("a counter is out of range")) }
+    if (1..=COUNTER_MAX).contains(&counter) {
+        Ok(counter)
+    } else {
+        Err(Error::corrupt("a counter is out of range"))
+    }
 }
 
 /// Writes a vector whose writers ascend.

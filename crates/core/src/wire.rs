@@ -49,7 +49,11 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn varint(&mut self) -> Result<u64> {
         let first = self.byte()?;
-        if first < 0x80 { Ok(u64::from(first)) } else { self.varint_rest(u64::from(first & 0x7f), 7) }
+        if first < 0x80 {
+            Ok(u64::from(first))
+        } else {
+            self.varint_rest(u64::from(first & 0x7f), 7)
+        }
     }
 
     /// A varint that counts or measures bytes that have to follow.
@@ -160,7 +164,12 @@ mod tests {
             assert_eq!(reader.varint(), Ok(value));
             assert!(reader.is_empty());
         }
-        for bytes in [&[0x80, 0][..], &[0x80], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f], &[0xff; 12]] {
+        for bytes in [
+            &[0x80, 0][..],
+            &[0x80],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f],
+            &[0xff; 12],
+        ] {
             assert!(Reader::new(bytes).varint().is_err(), "{bytes:?}");
         }
     }
@@ -168,7 +177,8 @@ mod tests {
     #[test]
     fn signed_varints_come_back_within_two_to_the_53() {
         let limit = 1_i64 << 53;
-        for value in [0, -1, 1, 63, 64, -64, -65, 8_191, 8_192, limit - 1, limit, 1 - limit, -limit] {
+        for value in [0, -1, 1, 63, 64, -64, -65, 8_191, 8_192, limit - 1, limit, 1 - limit, -limit]
+        {
             let mut bytes = [0; 8];
             let length = put_svarint(&mut bytes, value);
             let mut reader = Reader::new(&bytes[..length]);
