@@ -109,8 +109,9 @@ function notWellFormed(text: unknown, what: string, code: ErrorCode): LastwriteE
   if (typeof text !== "string") {
     return new LastwriteError(code, `${what} must be a string, not ${typeof text}`);
   }
+  const shown = JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
   return new LastwriteError(
     code,
-    `${what} ${JSON.stringify(text)} holds a lone surrogate, which UTF-8 cannot carry; see String.prototype.toWellFormed`,
+    `${what} ${shown} holds a lone surrogate, which UTF-8 cannot carry; see String.prototype.toWellFormed`,
   );
 }
