@@ -419,7 +419,7 @@ impl Dictionary {
     fn write_now(
         &mut self,
         key: &[u8],
-        hash: u64,
+        hash: u32,
         held: Option<Record>,
         value: Value<'_>,
         now: u64,
@@ -456,7 +456,7 @@ impl Dictionary {
     }
 
     /// Puts an entry in place of the one `held`.
-    pub(crate) fn put(&mut self, key: &[u8], hash: u64, held: Option<Record>, fields: &Fields<'_>) {
+    pub(crate) fn put(&mut self, key: &[u8], hash: u32, held: Option<Record>, fields: &Fields<'_>) {
         if let Some(record) = held {
             if let Some(journal) = &mut self.journal {
                 journal.steps.push(Step::Overwrote(record, self.records.former(record)));

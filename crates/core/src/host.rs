@@ -3,11 +3,10 @@
 //! A binding converts arguments, calls one function of [`Host`], and hands back what [`Host::conclude`] makes of its result: a
 //! number from 0, or minus the number of an error. Longer answers lie on the [`Desk`], or wait in the host to be taken.
 
-use crate::stamp::MILLIS_MAX;
 use crate::value::{FLOAT, INTEGER, NULL, TEXT, TRUE};
 use crate::{
-    Dictionary, Error, ErrorKind, ExportOptions, KEY_BYTES_MAX, MergeReport, Options, Parts, Range,
-    ReplicaId, Result, Stamp, Value, Written, decode_number, encode_number,
+    Dictionary, Error, ErrorKind, ExportOptions, KEY_BYTES_MAX, MILLIS_MAX, MergeReport, Options,
+    Parts, Range, ReplicaId, Result, Stamp, Value, Written, decode_number, encode_number,
 };
 
 /// Bytes that the body of a [`Desk`] holds.
@@ -47,16 +46,8 @@ pub struct Desk {
 
 impl Desk {
     /// All zero.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { head: [0; 64], numbers: [0.0; 8], body: [0; BODY_BYTES] }
-    }
-}
-
-impl Default for Desk {
-    fn default() -> Self {
-        Self::new()
-    }
+    #[expect(clippy::large_stack_arrays, reason = "made at compile time, for a static")]
+    pub const BLANK: Self = Self { head: [0; 64], numbers: [0.0; 8], body: [0; BODY_BYTES] };
 }
 
 /// What a call answers.
@@ -113,7 +104,10 @@ impl<'a> Request<'a> {
             CANONICAL => Some(Value::from_canonical(bytes)?),
             NULL..=TRUE => Some(Value { tag: form as u8, payload: &[] }),
             _ => {
-                return Err(Error::new(ErrorKind::InvalidValue, "there is no such form of a value"));
+                return Err(Error::new(
+                    ErrorKind::InvalidValue,
+                    "there is no such form of a value",
+                ));
             }
         };
         Ok((self::key(key)?, value))
@@ -781,6 +775,7 @@ pub fn written(written: Written) -> Answer {
     Answer::Number(f64::from(u8::from(written.won) | u8::from(written.clock_ahead) << 1))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of what `Host::ask` is given")]
 fn copied(out: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
     out.clear();
     out.extend_from_slice(bytes);

@@ -389,12 +389,9 @@ impl Dictionary {
                 self.sweep(&won, true);
             }
         }
-        // Most of a large frame is either new or held: room for all is too much by little.
-        let new = checked.entries.saturating_sub(if frame.base.is_some() {
-            self.records.held()
-        } else {
-            0
-        });
+        // What everything of a peer brings is either held or new: half of what is held is the guess.
+        let is_all = frame.base.is_none_or(|(vector, runs)| vector.is_empty() && runs.is_empty());
+        let new = if is_all { checked.entries.saturating_sub(self.records.held() / 2) } else { 0 };
         if new > BATCH {
             self.records.reserve(new, checked.key_bytes / checked.entries * new);
         }
@@ -504,7 +501,7 @@ impl Dictionary {
     fn merge_entry(
         &mut self,
         key: &[u8],
-        hash: u64,
+        hash: u32,
         entry: &EntryBytes<'_>,
         at: usize,
         nodes: &mut FrameNodes<'_>,

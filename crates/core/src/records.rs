@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use crate::hash::{Lanes, entry_hash, table_hash};
-use crate::stamp::Stamp;
+use crate::stamp::{ReplicaId, Stamp};
 use crate::value::{PREFIX, Value, is_live};
 use crate::version::Nodes;
 
@@ -80,7 +80,9 @@ pub(crate) struct Records {
     seed: [u64; 2],
     arena: Vec<u8>,
     heap: Vec<u8>,
+    /// Hash << 32 | record; the home of a hash is hash >> shift.
     slots: Vec<u64>,
+    shift: u32,
     /// Entries held, prefix tombstones included; of them in the table; of them with a value.
     held: usize,
     in_table: usize,
@@ -107,6 +109,7 @@ impl Records {
             arena: vec![0; 4],
             heap: Vec::new(),
             slots: vec![EMPTY; SLOTS_MIN],
+            shift: 32 - SLOTS_MIN.trailing_zeros(),
             held: 0,
             in_table: 0,
             live: 0,
@@ -127,7 +130,7 @@ impl Records {
     pub fn reserve(&mut self, entries: usize, key_bytes: usize) {
         let wanted = (self.in_table + entries).saturating_mul(4) / 3 + 1;
         if wanted > self.slots.len() {
-            self.rehash(wanted.next_power_of_two());
+            self.grow(wanted.next_power_of_two());
         }
         self.arena.reserve(entries * (HEADER + 3) + key_bytes);
         self.log.reserve(entries);
@@ -292,9 +295,15 @@ impl Records {
 
     // Finding.
 
+    /// The hash that the table goes by: its high bits are the place where a search begins.
     #[inline]
-    pub fn hash(&self, key: &[u8]) -> u64 {
-        table_hash(self.seed, key)
+    pub fn hash(&self, key: &[u8]) -> u32 {
+        high_half(table_hash(self.seed, key))
+    }
+
+    #[inline]
+    fn home(&self, hash: u32) -> usize {
+        hash as usize >> self.shift
     }
 
     #[inline]
@@ -303,51 +312,62 @@ impl Records {
     }
 
     #[inline]
-    pub fn find_hashed(&self, key: &[u8], hash: u64) -> Option<Record> {
+    pub fn find_hashed(&self, key: &[u8], hash: u32) -> Option<Record> {
         let mask = self.slots.len() - 1;
-        let mut at = usize_of(hash & 0xffff_ffff) & mask;
+        let mut at = self.home(hash);
         loop {
             #[cfg(feature = "test-hooks")]
             self.probes.set(self.probes.get() + 1);
-            let slot = self.slots[at];
+            let slot = self.slots[at & mask];
             if slot == EMPTY {
                 return None;
             }
-            if slot >> 32 == hash >> 32 {
-                let record = record_of(slot);
+            if high_half(slot) == hash {
+                let record = low_half(slot);
                 if self.key(record) == key {
                     return Some(record);
                 }
             }
-            at = (at + 1) & mask;
+            at += 1;
         }
     }
 
     /// The slot where a search begins.
     #[inline]
-    pub fn slot(&self, hash: u64) -> &u64 {
-        &self.slots[usize_of(hash & 0xffff_ffff) & (self.slots.len() - 1)]
+    pub fn slot(&self, hash: u32) -> &u64 {
+        &self.slots[self.home(hash)]
     }
 
     /// The first byte of the record that a search meets first.
     #[inline]
-    pub fn first_header(&self, hash: u64) -> Option<&u8> {
-        self.arena.get(Self::at(record_of(*self.slot(hash))))
+    pub fn first_header(&self, hash: u32) -> Option<&u8> {
+        self.arena.get(Self::at(low_half(*self.slot(hash))))
     }
 
     /// Puts a record into the table, where its key is not.
-    fn put_slot(&mut self, record: Record, hash: u64) {
+    #[inline]
+    fn put_slot(&mut self, record: Record, hash: u32) {
         if (self.in_table + 1) * 4 > self.slots.len() * 3 {
-            self.rehash(self.slots.len() * 2);
+            self.grow(self.slots.len() * 2);
         }
         self.in_table += 1;
-        put_slot(&mut self.slots, record, hash);
+        self.fill_slot(u64::from(hash) << 32 | u64::from(record));
+    }
+
+    #[inline]
+    fn fill_slot(&mut self, slot: u64) {
+        let mask = self.slots.len() - 1;
+        let mut at = self.home(high_half(slot));
+        while self.slots[at & mask] != EMPTY {
+            at += 1;
+        }
+        self.slots[at & mask] = slot;
     }
 
     fn take_slot(&mut self, record: Record) {
         let mask = self.slots.len() - 1;
-        let mut at = usize_of(self.hash(self.key(record)) & 0xffff_ffff) & mask;
-        while record_of(self.slots[at]) != record {
+        let mut at = self.home(self.hash(self.key(record)));
+        while low_half(self.slots[at]) != record {
             at = (at + 1) & mask;
         }
         // Later slots of the run move up, unless that would put them before their own place.
@@ -358,7 +378,7 @@ impl Records {
             if slot == EMPTY {
                 break;
             }
-            let home = usize_of(self.hash(self.key(record_of(slot))) & 0xffff_ffff) & mask;
+            let home = self.home(high_half(slot));
             if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(at) & mask) {
                 self.slots[at] = slot;
                 at = next;
@@ -368,44 +388,56 @@ impl Records {
         self.in_table -= 1;
     }
 
-    fn rehash(&mut self, length: usize) {
-        let mut slots = vec![EMPTY; length.max(SLOTS_MIN)];
-        for &record in self.log.iter().filter(|&&record| record != 0) {
-            if self.tag(record) != PREFIX {
-                put_slot(&mut slots, record, self.hash(self.key(record)));
+    /// Makes the table longer. Slots hold their hashes, so that no record is looked at.
+    fn grow(&mut self, length: usize) {
+        let slots = core::mem::replace(&mut self.slots, vec![EMPTY; length]);
+        self.shift = 32 - length.trailing_zeros();
+        for slot in slots {
+            if slot != EMPTY {
+                self.fill_slot(slot);
             }
         }
-        self.slots = slots;
     }
 
     // Writing. Every change of an entry comes through these, and keeps digest, counts and log.
 
     /// Adds an entry whose key is not held, as the latest arrival.
-    pub fn insert(&mut self, key: &[u8], hash: u64, fields: &Fields<'_>, nodes: &Nodes) -> Record {
-        let at = self.arena.len();
-        let record = u32::try_from(at / 4).expect("a dictionary holds at most 16 GiB of records");
-        self.arena.resize(at + HEADER, 0);
-        self.arena.extend_from_slice(key);
-        self.arena.resize(self.arena.len().next_multiple_of(4), 0);
+    pub fn insert(&mut self, key: &[u8], hash: u32, fields: &Fields<'_>, nodes: &Nodes) -> Record {
+        let record = u32::try_from(self.arena.len() / 4)
+            .expect("a dictionary holds at most 16 GiB of records");
         #[expect(clippy::cast_possible_truncation, reason = "keys are at most 1,024 bytes")]
-        self.put_word(record, 32, key.len() as u32);
-        self.put_fields(record, fields);
+        let header = self.header(key.len() as u32, fields, None);
+        self.arena.extend_from_slice(&header);
+        self.arena.extend_from_slice(key);
+        while !self.arena.len().is_multiple_of(4) {
+            self.arena.push(0);
+        }
+        if let Some(origin) = fields.origin {
+            self.origins.insert(record, origin);
+        }
         self.held += 1;
-        self.count(record, nodes, true);
+        self.count_in(nodes.id(fields.stamp_node), key, fields.value, fields.hlc);
         if fields.value.tag != PREFIX {
             self.put_slot(record, hash);
         }
-        self.arrive(record);
+        self.arrive(record, fields.dot);
         record
     }
 
     /// Replaces everything of an entry but its key; it becomes the latest arrival.
     pub fn overwrite(&mut self, record: Record, fields: &Fields<'_>, nodes: &Nodes) {
         self.leave_log(record);
-        self.count(record, nodes, false);
-        self.put_fields(record, fields);
-        self.count(record, nodes, true);
-        self.arrive(record);
+        self.count_out(record, nodes);
+        let at = Self::at(record);
+        let meta = self.meta(record);
+        let old = (meta >> INLINE_SHIFT & 15 == IN_HEAP).then(|| self.long(record, 16));
+        let header = self.header(meta & KEY_MASK, fields, old);
+        self.arena[at..at + HEADER].copy_from_slice(&header);
+        if (meta | self.meta(record)) & HAS_ORIGIN != 0 {
+            self.put_origin(record, fields.origin);
+        }
+        self.count_record_in(record, nodes);
+        self.arrive(record, fields.dot);
     }
 
     /// Gives an entry another dot and origin; it becomes the latest arrival.
@@ -413,7 +445,7 @@ impl Records {
         self.leave_log(record);
         self.put_dot(record, dot);
         self.put_origin(record, origin);
-        self.arrive(record);
+        self.arrive(record, dot);
     }
 
     /// Gives an entry another stamp and dot; it becomes the latest arrival, and stays unsent if it was.
@@ -425,18 +457,18 @@ impl Records {
         dot: NodeDot,
         nodes: &Nodes,
     ) {
-        self.count(record, nodes, false);
+        self.count_out(record, nodes);
         let at = Self::at(record);
         self.arena[at..at + 8].copy_from_slice(&hlc.to_le_bytes());
         self.put_word(record, 28, stamp_node);
-        self.count(record, nodes, true);
+        self.count_record_in(record, nodes);
         self.rename(record, dot, self.origin(record));
     }
 
     /// Takes an entry out.
     pub fn drop_entry(&mut self, record: Record, nodes: &Nodes) {
         self.leave_log(record);
-        self.count(record, nodes, false);
+        self.count_out(record, nodes);
         self.held -= 1;
         if self.tag(record) != PREFIX {
             self.take_slot(record);
@@ -466,13 +498,13 @@ impl Records {
             self.wasted_arena -= HEADER + self.key(record).len();
             self.held += 1;
         } else {
-            self.count(record, nodes, false);
+            self.count_out(record, nodes);
             self.log.pop();
         }
         let at = Self::at(record);
         self.arena[at..at + HEADER].copy_from_slice(&former.header);
         self.put_origin(record, former.origin);
-        self.count(record, nodes, true);
+        self.count_record_in(record, nodes);
         if was_dropped && self.tag(record) != PREFIX {
             let hash = self.hash(self.key(record));
             self.put_slot(record, hash);
@@ -487,36 +519,32 @@ impl Records {
         self.log.pop();
     }
 
-    fn put_fields(&mut self, record: Record, fields: &Fields<'_>) {
-        let at = Self::at(record);
-        let meta = self.meta(record);
-        let old = (meta >> INLINE_SHIFT & 15 == IN_HEAP).then(|| self.long(record, 16));
+    /// The header of an entry that is to be the next arrival; puts its payload into the heap if it is long.
+    fn header(&mut self, key_length: u32, fields: &Fields<'_>, old: Option<u64>) -> [u8; HEADER] {
         let payload = fields.value.payload;
-        self.arena[at..at + 8].copy_from_slice(&fields.hlc.to_le_bytes());
-        self.put_dot(record, fields.dot);
-        let inline = if payload.len() <= 8 {
+        let (place, inline) = if payload.len() <= 8 {
             self.wasted_heap += old.map_or(0, |place| usize_of(place & 0xff_ffff));
-            let mut bytes = [0; 8];
-            bytes[..payload.len()].copy_from_slice(payload);
-            self.arena[at + 16..at + 24].copy_from_slice(&bytes);
-            #[expect(clippy::cast_possible_truncation, reason = "at most 8")]
-            {
-                payload.len() as u32
-            }
+            (inline_bytes(payload), payload.len() as u64)
         } else {
-            let place = self.put_heap(payload, old);
-            self.arena[at + 16..at + 24].copy_from_slice(&place.to_le_bytes());
-            IN_HEAP
+            (self.put_heap(payload, old).to_le_bytes(), u64::from(IN_HEAP))
         };
-        self.put_word(record, 28, fields.stamp_node);
-        let kept = meta & (KEY_MASK | HAS_ORIGIN);
-        let unsent = if fields.unsent { UNSENT } else { 0 };
-        self.put_word(
-            record,
-            32,
-            kept | u32::from(fields.value.tag) << TAG_SHIFT | inline << INLINE_SHIFT | unsent,
-        );
-        self.put_origin(record, fields.origin);
+        let mut meta = key_length
+            | u32::from(fields.value.tag) << TAG_SHIFT
+            | low_half(inline) << INLINE_SHIFT;
+        meta |= if fields.unsent { UNSENT } else { 0 };
+        meta |= if fields.origin.is_some() { HAS_ORIGIN } else { 0 };
+        let mut header = [0; HEADER];
+        header[0..8].copy_from_slice(&fields.hlc.to_le_bytes());
+        header[8..16].copy_from_slice(&dot_bits(fields.dot).to_le_bytes());
+        header[16..24].copy_from_slice(&place);
+        header[24..28].copy_from_slice(&self.next_place().to_le_bytes());
+        header[28..32].copy_from_slice(&fields.stamp_node.to_le_bytes());
+        header[32..36].copy_from_slice(&meta.to_le_bytes());
+        header
+    }
+
+    fn next_place(&self) -> u32 {
+        u32::try_from(self.log.len()).expect("the log is packed long before 2^32 places")
     }
 
     /// Puts a payload into the heap, in place of an older one where it fits.
@@ -539,8 +567,7 @@ impl Records {
 
     fn put_dot(&mut self, record: Record, dot: NodeDot) {
         let at = Self::at(record) + 8;
-        let bits = u64::from(dot.node) << 40 | dot.counter;
-        self.arena[at..at + 8].copy_from_slice(&bits.to_le_bytes());
+        self.arena[at..at + 8].copy_from_slice(&dot_bits(dot).to_le_bytes());
     }
 
     fn put_origin(&mut self, record: Record, origin: Option<NodeDot>) {
@@ -563,15 +590,30 @@ impl Records {
         if in_heap { usize_of(self.long(record, 16) & 0xff_ffff) } else { 0 }
     }
 
-    /// Counts an entry in or out: digest and number of values.
-    fn count(&mut self, record: Record, nodes: &Nodes, enters: bool) {
+    /// Counts an entry in: digest and number of values.
+    #[inline]
+    fn count_in(&mut self, replica: ReplicaId, key: &[u8], value: Value<'_>, hlc: u64) {
+        let hash = entry_hash(&replica.0, hlc, value.tag, key, value.payload);
+        for (lane, part) in self.digest.iter_mut().zip(hash) {
+            *lane = lane.wrapping_add(part);
+        }
+        self.live += usize::from(value.is_live());
+    }
+
+    fn count_record_in(&mut self, record: Record, nodes: &Nodes) {
         let hash = self.entry_hash(record, nodes);
         for (lane, part) in self.digest.iter_mut().zip(hash) {
-            *lane = if enters { lane.wrapping_add(part) } else { lane.wrapping_sub(part) };
+            *lane = lane.wrapping_add(part);
         }
-        if self.is_live(record) {
-            self.live = if enters { self.live + 1 } else { self.live - 1 };
+        self.live += usize::from(self.is_live(record));
+    }
+
+    fn count_out(&mut self, record: Record, nodes: &Nodes) {
+        let hash = self.entry_hash(record, nodes);
+        for (lane, part) in self.digest.iter_mut().zip(hash) {
+            *lane = lane.wrapping_sub(part);
         }
+        self.live -= usize::from(self.is_live(record));
     }
 
     pub fn entry_hash(&self, record: Record, nodes: &Nodes) -> Lanes {
@@ -592,22 +634,20 @@ impl Records {
         self.log[place] = 0;
     }
 
-    fn arrive(&mut self, record: Record) {
-        let place =
-            u32::try_from(self.log.len()).expect("the log is packed long before 2^32 places");
+    fn arrive(&mut self, record: Record, dot: NodeDot) {
+        let place = self.next_place();
         let head = self.head();
         self.log.push(record);
         self.put_word(record, 24, place);
-        let NodeDot { node, counter } = self.dot(record);
-        let node = node as usize;
+        let node = dot.node as usize;
         if node >= self.marks.len() {
             self.marks.resize_with(node + 1, Marks::default);
         }
         let marks = &mut self.marks[node];
-        if counter > marks.top.0 {
-            marks.top = (counter, head);
-            if marks.list.last().is_none_or(|&(from, _)| from + MARK_GAP <= counter) {
-                marks.list.push((counter, head));
+        if dot.counter > marks.top.0 {
+            marks.top = (dot.counter, head);
+            if marks.list.last().is_none_or(|&(from, _)| from + MARK_GAP <= dot.counter) {
+                marks.list.push((dot.counter, head));
             }
         }
     }
@@ -631,7 +671,7 @@ impl Records {
         log.retain(|&record| record != 0);
         self.marks.iter_mut().for_each(|marks| *marks = Marks::default());
         for record in log {
-            self.arrive(record);
+            self.arrive(record, self.dot(record));
         }
     }
 
@@ -675,7 +715,9 @@ impl Records {
         self.origins =
             self.origins.iter().map(|(&record, &origin)| (moved.to(record), origin)).collect();
         self.wasted_arena = 0;
-        self.rehash(self.slots.len());
+        for slot in self.slots.iter_mut().filter(|slot| **slot != EMPTY) {
+            *slot = *slot >> 32 << 32 | u64::from(moved.to(low_half(*slot)));
+        }
         moved
     }
 }
@@ -699,19 +741,28 @@ impl Moved {
     }
 }
 
-fn put_slot(slots: &mut [u64], record: Record, hash: u64) {
-    let mask = slots.len() - 1;
-    let mut at = usize_of(hash & 0xffff_ffff) & mask;
-    while slots[at] != EMPTY {
-        at = (at + 1) & mask;
-    }
-    slots[at] = hash >> 32 << 32 | u64::from(record);
+#[inline]
+fn dot_bits(dot: NodeDot) -> u64 {
+    u64::from(dot.node) << 40 | dot.counter
+}
+
+/// Up to 8 bytes, filled up with zeros.
+#[inline]
+fn inline_bytes(payload: &[u8]) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..payload.len()].copy_from_slice(payload);
+    bytes
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the low half of a slot")]
-fn record_of(slot: u64) -> Record {
+#[expect(clippy::cast_possible_truncation, reason = "the low half of a slot is its record")]
+fn low_half(slot: u64) -> Record {
     slot as u32
+}
+
+#[inline]
+fn high_half(slot: u64) -> u32 {
+    (slot >> 32) as u32
 }
 
 /// A number that is known to index memory of this process.
