@@ -2,7 +2,10 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { type Backend, createDictionary, LastwriteError, loadEngine } from "../../ts/index.ts";
 
 /** Puts loaders that fail, or answer, in the place of those that load an addon or a WASM file. */
-function pretend(loaders: { readonly native: () => unknown; readonly wasm: (source: unknown) => unknown }): void {
+function pretend(loaders: {
+  readonly native: () => unknown;
+  readonly wasm: (source: unknown) => unknown;
+}): void {
   vi.doMock("../../ts/engine/native.ts", () => ({ loadNativeEngine: loaders.native }));
   vi.doMock("../../ts/engine/wasm.ts", () => ({ loadWasmEngine: loaders.wasm }));
 }

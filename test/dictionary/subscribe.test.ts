@@ -139,6 +139,21 @@ onEachEngine((make) => {
       b.close();
     });
 
+    test("a key that a merge empties by a prefix delete and writes again is one change, or none", () => {
+      const [a, b] = [make(), make()];
+      a.set("p/1", 1);
+      a.set("p/2", 2);
+      b.merge(a.deltaSince());
+      a.deletePrefix("p/");
+      a.set("p/1", "new");
+      a.set("p/2", 2);
+      const told = record(b);
+      b.merge(a.deltaSince(b.version()));
+      expect(told).toEqual([[[change("p/1", 1, "new")], "remote"]]);
+      a.close();
+      b.close();
+    });
+
     test("who unsubscribed, or subscribed later, is not told", () => {
       const [a, b] = [make(), make()];
       const told: string[] = [];
