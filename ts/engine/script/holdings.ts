@@ -43,7 +43,7 @@ export class Holdings<Held extends Entry = Entry> {
 
   /** What is held under the key and kind of `entry`. */
   rivalOf(entry: EntryName): Held | undefined {
-    return (entry.isPrefix ? this.prefixes : this.entries).get(entry.key);
+    return this.#mapOf(entry).get(entry.key);
   }
 
   /** The prefix tombstones, of other prefixes, below which `entry` lies. */
@@ -63,24 +63,35 @@ export class Holdings<Held extends Entry = Entry> {
     return false;
   }
 
-  /** Puts an entry in the place of its rival, if there is one. */
-  put(entry: Held): void {
-    this.drop(entry);
-    (entry.isPrefix ? this.prefixes : this.entries).set(entry.key, entry);
-    if (entry.isPrefix) this.#countPrefix(entry.key.length, 1);
-    if (entry.value !== undefined) this.#valueCount++;
-    this.#digest = addLanes(this.#digest, entryHash(entry));
+  /** Puts an entry in the place of its rival, and returns that one, if there is one. */
+  put(entry: Held): Held | undefined {
+    const map = this.#mapOf(entry);
+    const rival = map.get(entry.key);
+    map.set(entry.key, entry);
+    if (rival !== undefined) this.#count(rival, -1);
+    this.#count(entry, 1);
+    return rival;
   }
 
-  /** Removes what is held under the key and kind of `entry`, if anything is. */
-  drop(entry: EntryName): void {
-    const map = entry.isPrefix ? this.prefixes : this.entries;
+  /** Removes what is held under the key and kind of `entry`, and returns it, if there is anything. */
+  drop(entry: EntryName): Held | undefined {
+    const map = this.#mapOf(entry);
     const held = map.get(entry.key);
-    if (held === undefined) return;
+    if (held === undefined) return undefined;
     map.delete(entry.key);
-    if (held.isPrefix) this.#countPrefix(held.key.length, -1);
-    if (held.value !== undefined) this.#valueCount--;
-    this.#digest = subtractLanes(this.#digest, entryHash(held));
+    this.#count(held, -1);
+    return held;
+  }
+
+  #mapOf({ isPrefix }: EntryName): Map<string, Held> {
+    return isPrefix ? this.prefixes : this.entries;
+  }
+
+  #count(entry: Held, change: 1 | -1): void {
+    if (entry.isPrefix) this.#countPrefix(entry.key.length, change);
+    if (entry.value !== undefined) this.#valueCount += change;
+    const hash = entryHash(entry);
+    this.#digest = change > 0 ? addLanes(this.#digest, hash) : subtractLanes(this.#digest, hash);
   }
 
   #countPrefix(length: number, change: 1 | -1): void {
@@ -93,8 +104,8 @@ export class Holdings<Held extends Entry = Entry> {
 /** Something that entries are merged into. */
 export interface MergeTarget {
   readonly holdings: Holdings;
-  put(entry: Entry): void;
-  drop(entry: Entry): void;
+  put(entry: Entry): unknown;
+  drop(entry: Entry): unknown;
 }
 
 /** Something to try a merge out on. */

@@ -14,7 +14,7 @@ import {
 } from "../../codec/entry.ts";
 import type { PlainValue } from "../../codec/plain.ts";
 import { ArrivalLog } from "./arrival-log.ts";
-import { Holdings, type MergeTarget } from "./holdings.ts";
+import { type EntryName, Holdings, type MergeTarget } from "./holdings.ts";
 import { PendingDeltas } from "./pending-deltas.ts";
 import { SortedKeys } from "./sorted-keys.ts";
 
@@ -62,28 +62,22 @@ export class State implements MergeTarget {
   }
 
   /** Puts an entry in the place of its rival, and at the end of the arrival log. */
-  put(entry: Entry, isUnsent = false): void {
-    const rival = this.holdings.rivalOf(entry);
-    this.#undo?.formers.push({ key: entry.key, isPrefix: entry.isPrefix, former: rival });
-    const held: HeldEntry = { ...entry, isUnsent, place: 0 };
+  put({ key, isPrefix, value, stamp, dot, origin }: Entry, isUnsent = false): void {
+    const held: HeldEntry = { key, isPrefix, value, stamp, dot, origin, isUnsent, place: 0 };
+    const rival = this.holdings.put(held);
     if (rival !== undefined) this.log.leave(rival);
-    else if (!entry.isPrefix) this.keys.add(entry.key);
-    this.holdings.put(held);
+    else if (!isPrefix) this.keys.add(key);
     this.log.append(held);
-    this.revision++;
-    if (!entry.isPrefix) this.onChange?.(entry.key, entry.value, rival?.value);
+    this.#changed(held, value, rival);
   }
 
   /** Removes an entry that is held. */
-  drop(entry: Entry): void {
-    const held = this.holdings.rivalOf(entry);
+  drop(entry: EntryName): void {
+    const held = this.holdings.drop(entry);
     if (held === undefined) return;
-    this.#undo?.formers.push({ key: held.key, isPrefix: held.isPrefix, former: held });
     this.log.leave(held);
     if (!held.isPrefix) this.keys.remove(held.key);
-    this.holdings.drop(held);
-    this.revision++;
-    if (!held.isPrefix) this.onChange?.(held.key, undefined, held.value);
+    this.#changed(held, undefined, held);
   }
 
   /** The next HLC of the clock. */
@@ -178,13 +172,11 @@ export class State implements MergeTarget {
     const undo = this.#undo;
     if (undo === undefined) return;
     this.#undo = undefined;
-    for (const { key, isPrefix, former } of undo.formers.toReversed()) {
-      const current = this.holdings.rivalOf({ key, isPrefix });
-      this.holdings.drop({ key, isPrefix });
-      if (former !== undefined) this.holdings.put(former);
-      if (isPrefix || (current === undefined) === (former === undefined)) continue;
-      if (former === undefined) this.keys.remove(key);
-      else this.keys.add(key);
+    for (const { name, former } of undo.formers.toReversed()) {
+      const later = former === undefined ? this.holdings.drop(name) : this.holdings.put(former);
+      if (name.isPrefix) continue;
+      if (former === undefined) this.keys.remove(name.key);
+      else if (later === undefined) this.keys.add(name.key);
     }
     this.log.truncate(undo.head);
     for (const { former } of undo.formers) {
@@ -194,6 +186,12 @@ export class State implements MergeTarget {
     this.clock = undo.clock;
     this.floor = undo.floor;
     this.revision++;
+  }
+
+  #changed(name: EntryName, value: PlainValue | undefined, former: HeldEntry | undefined): void {
+    this.#undo?.formers.push({ name, former });
+    this.revision++;
+    if (!name.isPrefix) this.onChange?.(name.key, value, former?.value);
   }
 
   #raiseCollected(stamp: Stamp): boolean {
@@ -206,7 +204,7 @@ export class State implements MergeTarget {
 /** What a transaction has to remember to be undone; nothing else changes during one. */
 interface Undo {
   /** What was held before each change, oldest first. */
-  readonly formers: { key: string; isPrefix: boolean; former: HeldEntry | undefined }[];
+  readonly formers: { readonly name: EntryName; readonly former: HeldEntry | undefined }[];
   readonly version: SeenDots;
   readonly clock: Hlc;
   readonly floor: Hlc;
