@@ -109,8 +109,9 @@ class ReplicaDictionary implements Dictionary {
     checkFunction(clock, "`clock`");
     if (onReport !== undefined) checkFunction(onReport, "`onReport`");
     // A forgotten `await` before loadEngine() is seen here.
-    if (typeof engine?.create !== "function")
+    if (typeof engine?.create !== "function") {
       throw invalid("`engine` must come from `await loadEngine()`");
+    }
     this.#clock = clock;
     this.#onReport = onReport;
     this.#id = replicaId === undefined ? randomId() : checkReplicaId(replicaId);
