@@ -28,7 +28,7 @@ export function isChild(): boolean {
 export async function serve(load: () => Promise<Subject>): Promise<void> {
   if (globalThis.gc === undefined)
     throw new Error("run with --expose-gc: garbage must be collected outside the clock");
-  const subject = await load().catch((error: unknown) => String(error));
+  const subject = await load().catch((error: unknown) => explain(error));
   process.on("message", (question: Question) => {
     const reply: Promise<Reply> =
       typeof subject === "string"
@@ -52,6 +52,9 @@ async function answer(subject: Subject, { row: id, size, effort }: Question): Pr
   return { value: row.unit === "µs" ? ms * 1_000 : ms, runs };
 }
 
+/** An assertion's message goes on for lines; where it was thrown is what helps to find it. */
 function explain(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return error instanceof Error
+    ? (error.stack ?? error.message).replace(/^Error: /, "")
+    : String(error);
 }

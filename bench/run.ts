@@ -56,34 +56,33 @@ export function readOptions(
       write: { type: "string" },
     },
   });
-  const listed = (text: string | undefined) => text?.split(",").map((each) => each.trim());
-  const chosen = <T>(
-    what: string,
-    all: readonly T[],
-    name: (item: T) => string,
-    wanted?: readonly string[],
-  ) => {
-    for (const each of wanted ?? []) {
-      if (!all.some((item) => name(item).includes(each))) {
-        throw new Error(`there is no ${what} "${each}"; there are: ${all.map(name).join(", ")}`);
-      }
-    }
-    return wanted ? all.filter((item) => wanted.some((each) => name(item).includes(each))) : all;
-  };
-  const wantedSizes = listed(values.size);
-  for (const each of wantedSizes ?? []) {
-    if (!sizes.some((size) => sizeName(size) === each)) {
-      throw new Error(`there is no size "${each}"; there are: ${sizes.map(sizeName).join(", ")}`);
-    }
-  }
+  const isSame = (name: string, wanted: string) => name === wanted;
+  const isPart = (name: string, wanted: string) => name.includes(wanted);
   return {
-    columns: chosen("engine", columns, (column) => column, listed(values.engine)),
-    rows: chosen("row", rows, (row) => row.id, listed(values.only)),
-    sizes: wantedSizes ? sizes.filter((size) => wantedSizes.includes(sizeName(size))) : sizes,
+    columns: chosen("engine", columns, (column) => column, isSame, values.engine),
+    rows: chosen("row", rows, (row) => row.id, isPart, values.only),
+    sizes: chosen("size", sizes, sizeName, isSame, values.size),
     out: values.out,
     from: values.from,
     write: values.write,
   };
+}
+
+/** Those of `all` that the comma-separated list names; all of them without a list. */
+function chosen<T>(
+  what: string,
+  all: readonly T[],
+  nameOf: (item: T) => string,
+  isMeant: (name: string, wanted: string) => boolean,
+  list: string | undefined,
+): readonly T[] {
+  if (list === undefined) return all;
+  const wanted = list.split(",").map((each) => each.trim());
+  const stray = wanted.find((each) => !all.some((item) => isMeant(nameOf(item), each)));
+  if (stray !== undefined) {
+    throw new Error(`there is no ${what} "${stray}"; there are: ${all.map(nameOf).join(", ")}`);
+  }
+  return all.filter((item) => wanted.some((each) => isMeant(nameOf(item), each)));
 }
 
 export async function runPlan({

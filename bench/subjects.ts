@@ -31,7 +31,7 @@ export interface Subject<R extends Replica = Replica> {
   batch(replica: R, fn: () => void): void;
   /** The bytes that bring the last write, to `key`, to a peer whose version is asked for now. */
   push(from: R, to: R, key: string): Uint8Array;
-  /** The same for a peer known to be at `base`. */
+  /** The same for a peer known to be at `base`; or what the library itself sends out after a write. */
   pushKnown(from: R, base: Uint8Array, key: string): Uint8Array;
   /** The first entries in the order of keys that begin with `prefix`; absent without an order of keys. */
   firstByPrefix?(
@@ -45,13 +45,20 @@ export interface Subject<R extends Replica = Replica> {
 export const ENGINES = ["native", "wasm", "script", "js"] as const;
 export type EngineName = (typeof ENGINES)[number];
 
-export async function loadSubject(name: EngineName): Promise<Subject> {
-  return name === "js" ? handWritten() : lastwrite(name);
+type Package = typeof import("lastwrite");
+
+/** The package is the built one, as its users get it; `load` is for those who cannot import it by its name. */
+export async function loadSubject(
+  name: EngineName,
+  load: () => Promise<Package> = () => import("lastwrite"),
+): Promise<Subject> {
+  return name === "js" ? handWritten() : lastwrite(name, await load());
 }
 
-/** One of lastwrite's engines; the package is loaded as its users get it. */
-export async function lastwrite(backend: Exclude<EngineName, "js">): Promise<Subject> {
-  const { createDictionary, loadEngine } = await import("lastwrite");
+async function lastwrite(
+  backend: Exclude<EngineName, "js">,
+  { createDictionary, loadEngine }: Package,
+): Promise<Subject> {
   const engine = await loadEngine({ backend });
   const subject: Subject<ReturnType<typeof createDictionary>> = {
     name: backend,

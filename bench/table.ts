@@ -50,16 +50,22 @@ export function writeSection(file: string, text: string): void {
   writeFileSync(file, `${page.slice(0, from + begin.length)}\n\n${text}\n${page.slice(to)}`);
 }
 
-/** The machine in a sentence, the table, and why numbers are missing. */
+/**
+ * The machine in a sentence, the table, and why numbers are missing. `values` leaves out the ratios, goals and growth.
+ */
 export function render(
   { machine, results }: Report,
   rows: readonly Row[],
   columns: readonly string[],
+  detail: "all" | "values" = "all",
 ): string {
-  const compared = columns.includes(YARDSTICK)
-    ? columns.filter((column) => column !== YARDSTICK)
-    : [];
-  const judged = (["native", "wasm"] as const).filter((column) => columns.includes(column));
+  const compared =
+    detail === "all" && columns.includes(YARDSTICK)
+      ? columns.filter((column) => column !== YARDSTICK)
+      : [];
+  const judged = (["native", "wasm"] as const).filter(
+    (column) => detail === "all" && columns.includes(column),
+  );
   const heading = (column: string) => HEADINGS[column] ?? column;
   const head = [
     "workload",
@@ -89,7 +95,7 @@ export function render(
       ]);
     }
   }
-  for (const row of rows.filter((each) => each.perEntry)) {
+  for (const row of rows.filter((each) => detail === "all" && each.perEntry)) {
     const growth = growthOf(row, find);
     if (!columns.some((column) => growth(column) !== undefined)) continue;
     body.push([
@@ -106,10 +112,10 @@ export function render(
   const reasons = results.flatMap(({ row, size, column, missing }) =>
     missing === undefined
       ? []
-      : [`- ${heading(column)}, ${row}, ${sizeName(size)}: ${missing.split("\n")[0]}`],
+      : [`- ${heading(column)}, ${row}, ${sizeName(size)}: ${missing.split("\n")[0] ?? ""}`],
   );
   return [
-    `Medians on ${machine}; “÷ JS” is the part of what the hand-written map takes.`,
+    `Medians on ${machine}${compared.length > 0 ? "; “÷ JS” is the part of what the hand-written map takes" : ""}.`,
     "",
     ...markdown([head, ...body]),
     "",
@@ -140,7 +146,7 @@ function judge(goal: string, value: number | undefined, limit: number): string {
 }
 
 function divided(value: number | undefined, by: number | undefined): number | undefined {
-  return value === undefined || by === undefined ? undefined : value / by;
+  return value === undefined || by === undefined || by === 0 ? undefined : value / by;
 }
 
 function amount(value: number | undefined, unit: string): string {
