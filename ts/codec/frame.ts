@@ -117,8 +117,6 @@ export function writeHlc(writer: ByteWriter, { millis, counter }: Hlc): void {
 const MAGIC = Uint8Array.of(0x4c, 0x57);
 const FORMAT_VERSION = 1;
 const CHECKSUM_BYTES = 4;
-/** Magic, version, kind, the end of the header, and the checksum. */
-const FRAME_BYTES_MIN = 9;
 const EXPANSION_MAX = 64;
 const ID_BYTES = 16;
 const PART_NUMBER_END = 2 ** 32;
@@ -151,27 +149,29 @@ const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
 const TAINTED = 1;
 
 function openFrame(bytes: Uint8Array, kinds: readonly Kind[]): { kind: Kind; content: ByteReader } {
-  if (bytes.length < FRAME_BYTES_MIN || bytes[0] !== MAGIC[0] || bytes[1] !== MAGIC[1]) {
-    throw corrupt("these bytes are no frame");
-  }
+  if (bytes.length < CHECKSUM_BYTES) throw corrupt("these bytes are no frame");
   const contentEnd = bytes.length - CHECKSUM_BYTES;
   if (checksum(bytes.subarray(0, contentEnd)) !== new ByteReader(bytes, contentEnd).u32()) {
     throw corrupt("the checksum of a frame is wrong");
   }
-  if (bytes[2] !== FORMAT_VERSION) {
+  const content = new ByteReader(bytes.subarray(0, contentEnd));
+  if (!MAGIC.every((byte) => content.u8() === byte)) throw corrupt("these bytes are no frame");
+  const version = content.u8();
+  if (version !== FORMAT_VERSION) {
     throw new LastwriteError(
       "unsupported-format",
-      `a frame of format ${bytes[2]}; this release reads ${FORMAT_VERSION}`,
+      `a frame of format ${version}; this release reads ${FORMAT_VERSION}`,
     );
   }
-  const kind = kinds.find((candidate) => candidate === bytes[3]);
+  const kindByte = content.u8();
+  const kind = kinds.find((candidate) => candidate === kindByte);
   if (kind === undefined) {
     throw new LastwriteError(
       "unsupported-format",
-      `a frame of kind ${bytes[3]}; this call reads ${kinds.join(", ")}`,
+      `a frame of kind ${kindByte}; this call reads ${kinds.join(", ")}`,
     );
   }
-  return { kind, content: new ByteReader(bytes.subarray(0, contentEnd), 4) };
+  return { kind, content };
 }
 
 function readHeader(
