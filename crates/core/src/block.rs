@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::frame::index;
-use crate::stamp::MILLIS_MAX;
-use crate::value::{self, DATE, FLOAT, INTEGER, PREFIX, Value, is_measured};
+use crate::stamp::{COUNTER_MAX, MILLIS_MAX};
+use crate::value::{self, DATE, FLOAT, INTEGER, PREFIX, TOMBSTONE, Value, is_measured};
 use crate::version::counter;
 use crate::wire::{Reader, put_varint, unzigzag, zigzag};
 
@@ -46,33 +46,37 @@ impl EntryBytes<'_> {
     }
 }
 
-/// The columns of a block.
+/// The columns of a block, and where in the frame each ends.
 pub(crate) struct Block<'a> {
     entries: usize,
     columns: [&'a [u8]; COLUMNS],
+    ends: [usize; COLUMNS],
 }
 
 impl<'a> Block<'a> {
-    pub fn read(reader: &mut Reader<'a>) -> Result<Self> {
+    /// Reads the columns of the next block of a frame that ends, but for its checksum, at `length`.
+    pub fn read(reader: &mut Reader<'a>, length: usize) -> Result<Self> {
         let entries = reader.length()?;
         if !(1..=BLOCK_ENTRIES_MAX).contains(&entries) {
             return Err(Error::corrupt("a block has no 1 to 4,096 entries"));
         }
-        let mut block = Self { entries, columns: [&[]; COLUMNS] };
+        let mut block = Self { entries, columns: [&[]; COLUMNS], ends: [0; COLUMNS] };
         let mut last = 0;
         loop {
             let id = reader.byte()?;
             if id == 0 {
                 return Ok(block);
             }
-            let length = reader.length()?;
-            let bytes = reader.take(length)?;
-            if id <= last || (bytes.is_empty() && usize::from(id) < COLUMNS) {
+            let size = reader.length()?;
+            let bytes = reader.take(size)?;
+            let at = usize::from(id);
+            if id <= last || (bytes.is_empty() && at < COLUMNS) {
                 return Err(Error::corrupt("the columns of a block are out of order"));
             }
             last = id;
-            if let Some(column) = block.columns.get_mut(usize::from(id)) {
-                *column = bytes;
+            if at < COLUMNS {
+                block.columns[at] = bytes;
+                block.ends[at] = length - reader.rest.len();
             }
         }
     }
@@ -95,14 +99,108 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Reads the entries of one block after the other, with the key of the last one.
+/// Entries that are read at once, a column after the other.
+const CHUNK: usize = 256;
+
+/// One entry of a chunk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    hlc: u64,
+    counter: u64,
+    dot_replica: u32,
+    stamp_replica: u32,
+    key_end: u32,
+    /// Where in the frame the payload is.
+    payload: u32,
+    payload_length: u32,
+    tag: u8,
+}
+
+/// Some entries of a block with their keys rebuilt. It outlives the frame for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    rows: Vec<Row>,
+    /// The last key of the chunk before, then those of the rows.
+    keys: Vec<u8>,
+    first_key: usize,
+    origins: Vec<(usize, (usize, u64))>,
+}
+
+impl Chunk {
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.keys.clear();
+        self.first_key = 0;
+        self.origins.clear();
+    }
+
+    #[inline]
+    pub fn key(&self, at: usize) -> &[u8] {
+        let start = if at == 0 { self.first_key } else { self.rows[at - 1].key_end as usize };
+        &self.keys[start..self.rows[at].key_end as usize]
+    }
+
+    /// The rest of an entry, out of the bytes of its frame.
+    #[inline]
+    pub fn entry<'a>(&self, at: usize, frame: &'a [u8]) -> EntryBytes<'a> {
+        let row = &self.rows[at];
+        let start = row.payload as usize;
+        let origin = if self.origins.is_empty() {
+            None
+        } else {
+            self.origins
+                .binary_search_by_key(&at, |&(row, _)| row)
+                .ok()
+                .map(|found| self.origins[found].1)
+        };
+        EntryBytes {
+            value: Value {
+                tag: row.tag,
+                payload: &frame[start..start + row.payload_length as usize],
+            },
+            hlc: row.hlc,
+            stamp_replica: row.stamp_replica as usize,
+            dot_replica: row.dot_replica as usize,
+            counter: row.counter,
+            origin,
+        }
+    }
+
+    /// Checks what reading leaves unchecked: keys and values.
+    pub fn check(&self, frame: &[u8]) -> Result<()> {
+        let keys =
+            core::str::from_utf8(&self.keys).map_err(|_| Error::corrupt("a key is no UTF-8"))?;
+        for (at, row) in self.rows.iter().enumerate() {
+            if !keys.is_char_boundary(row.key_end as usize) {
+                return Err(Error::corrupt("a key is no UTF-8"));
+            }
+            let key = self.key(at);
+            if row.tag == PREFIX {
+                if !key.is_empty() && key.last() != Some(&b'/') {
+                    return Err(Error::corrupt("a prefix does not end in a slash"));
+                }
+            } else if key.is_empty() {
+                return Err(Error::corrupt("a key is empty"));
+            }
+            if !matches!(row.tag, TOMBSTONE..=INTEGER | PREFIX) {
+                let start = row.payload as usize;
+                value::check(row.tag, &frame[start..start + row.payload_length as usize])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads one block after the other, chunk by chunk.
 pub(crate) struct BlockReader<'a> {
     columns: [Reader<'a>; COLUMNS],
+    ends: [usize; COLUMNS],
     left: usize,
-    at: usize,
     replicas: usize,
-    key: [u8; KEY_BYTES_MAX],
-    key_length: usize,
     /// The last counter of each replica in this block.
     counters: Vec<u64>,
     writer: Option<(usize, u64)>,
@@ -112,6 +210,7 @@ pub(crate) struct BlockReader<'a> {
     counter_run: Run,
     stamp_run: Run,
     hlc: u64,
+    /// How many entries before the next one with an origin.
     next_origin: Option<usize>,
 }
 
@@ -142,11 +241,9 @@ impl<'a> BlockReader<'a> {
     pub fn new(replicas: usize) -> Self {
         Self {
             columns: [Reader::new(&[]); COLUMNS],
+            ends: [0; COLUMNS],
             left: 0,
-            at: 0,
             replicas,
-            key: [0; KEY_BYTES_MAX],
-            key_length: 0,
             counters: Vec::new(),
             writer: None,
             stamp_writer: None,
@@ -159,11 +256,10 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    pub fn start(&mut self, block: &Block<'a>) {
+    pub fn start(&mut self, block: &Block<'a>, chunk: &mut Chunk) {
         self.columns = block.columns.map(Reader::new);
+        self.ends = block.ends;
         self.left = block.entries;
-        self.at = 0;
-        self.key_length = 0;
         self.counters.clear();
         self.counters.resize(self.replicas, 0);
         self.writer = None;
@@ -174,42 +270,42 @@ impl<'a> BlockReader<'a> {
         self.stamp_run = Run::default();
         self.hlc = 0;
         self.next_origin = None;
+        chunk.clear();
     }
 
-    /// The key of the entry that `next` answered last.
-    #[inline]
-    pub fn key(&self) -> &[u8] {
-        &self.key[..self.key_length]
-    }
-
-    #[inline]
-    pub fn next(&mut self) -> Result<Option<EntryBytes<'a>>> {
+    /// Reads the next entries of the block into `chunk`; answers false at its end.
+    pub fn next(&mut self, chunk: &mut Chunk) -> Result<bool> {
         if self.left == 0 {
-            return self.end().map(|()| None);
+            return self.end().map(|()| false);
         }
-        self.read_key()?;
-        let tag = self.read_tag()?;
-        let dot_replica = run(&mut self.columns[column::WRITERS], &mut self.writer, self.replicas)?;
-        let stamp_replica = if self.has_stamp_writers {
-            run(&mut self.columns[column::STAMP_WRITERS], &mut self.stamp_writer, self.replicas)?
+        let length = self.left.min(CHUNK);
+        chunk.origins.clear();
+        self.read_keys(chunk, length)?;
+        self.read_tags(&mut chunk.rows)?;
+        let writers = &mut self.columns[column::WRITERS];
+        runs(writers, &mut self.writer, self.replicas, &mut chunk.rows, |row, replica| {
+            row.dot_replica = replica;
+        })?;
+        if self.has_stamp_writers {
+            let writers = &mut self.columns[column::STAMP_WRITERS];
+            runs(
+                writers,
+                &mut self.stamp_writer,
+                self.replicas,
+                &mut chunk.rows,
+                |row, replica| row.stamp_replica = replica,
+            )?;
+            self.stamp_writers_differ |=
+                chunk.rows.iter().any(|row| row.stamp_replica != row.dot_replica);
         } else {
-            dot_replica
-        };
-        self.stamp_writers_differ |= stamp_replica != dot_replica;
-        let counter = self.read_counter(dot_replica)?;
-        let hlc = self.read_stamp()?;
-        let origin = self.read_origin()?;
-        let payload = self.read_payload(tag)?;
-        self.left -= 1;
-        self.at += 1;
-        Ok(Some(EntryBytes {
-            value: Value { tag, payload },
-            hlc,
-            stamp_replica,
-            dot_replica,
-            counter,
-            origin,
-        }))
+            chunk.rows.iter_mut().for_each(|row| row.stamp_replica = row.dot_replica);
+        }
+        self.read_counters(&mut chunk.rows)?;
+        self.read_stamps(&mut chunk.rows)?;
+        self.read_origins(chunk)?;
+        self.read_payloads(&mut chunk.rows)?;
+        self.left -= length;
+        Ok(true)
     }
 
     /// Whether the block ends as it should: every column used up, every run too.
@@ -228,149 +324,205 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Checks what `next` leaves unchecked: the key and the value.
-    pub fn check(&self, entry: &EntryBytes<'_>) -> Result<()> {
-        let key = self.key();
-        if entry.is_prefix() {
-            if !key.is_empty() && key.last() != Some(&b'/') {
-                return Err(Error::corrupt("a prefix does not end in a slash"));
+    #[expect(clippy::cast_possible_truncation, reason = "256 keys of at most 1,024 bytes")]
+    fn read_keys(&mut self, chunk: &mut Chunk, length: usize) -> Result<()> {
+        let Chunk { rows, keys, first_key, .. } = chunk;
+        // The last key of the chunk before goes to the front: the first one may share with it.
+        let last = if rows.len() > 1 { rows[rows.len() - 2].key_end as usize } else { *first_key };
+        keys.drain(..last);
+        *first_key = keys.len();
+        rows.clear();
+        rows.resize(length, Row::default());
+        let [_, lengths, suffixes, ..] = &mut self.columns;
+        let mut start = 0;
+        for row in rows {
+            let (shared, suffix) = read_lengths(lengths)?;
+            if start + shared > keys.len() || shared + suffix > KEY_BYTES_MAX {
+                return Err(Error::corrupt("the length of a key is out of range"));
             }
-        } else if key.is_empty() {
-            return Err(Error::corrupt("a key is empty"));
+            let suffix = suffixes.take(suffix)?;
+            let last = core::mem::replace(&mut start, keys.len());
+            keys.extend_from_within(last..last + shared);
+            keys.extend_from_slice(suffix);
+            row.key_end = keys.len() as u32;
         }
-        if core::str::from_utf8(key).is_err() {
-            return Err(Error::corrupt("a key is no UTF-8"));
-        }
-        value::check(entry.value.tag, entry.value.payload)
-    }
-
-    #[inline]
-    fn read_key(&mut self) -> Result<()> {
-        let (shared, suffix) = read_lengths(&mut self.columns[column::KEY_LENGTHS])?;
-        if shared > self.key_length || shared + suffix > KEY_BYTES_MAX {
-            return Err(Error::corrupt("the length of a key is out of range"));
-        }
-        let suffix = self.columns[column::KEY_SUFFIXES].take(suffix)?;
-        self.key_length = shared + suffix.len();
-        self.key[shared..self.key_length].copy_from_slice(suffix);
         Ok(())
     }
 
-    #[inline]
-    fn read_tag(&mut self) -> Result<u8> {
-        let tags = &mut self.columns[column::TAGS];
-        let tag = if self.at.is_multiple_of(2) {
-            let byte = *tags.rest.first().ok_or(Error::corrupt("a column of tags is too short"))?;
-            if self.left == 1 {
-                tags.byte()?;
-                if byte >> 4 != 0 {
-                    return Err(Error::corrupt("a column of tags is too long"));
+    fn read_tags(&mut self, rows: &mut [Row]) -> Result<()> {
+        let is_last = rows.len() == self.left;
+        let bytes = self.columns[column::TAGS].take(rows.len().div_ceil(2))?;
+        if is_last && rows.len() % 2 == 1 && bytes.last().is_some_and(|last| last >> 4 != 0) {
+            return Err(Error::corrupt("a column of tags is too long"));
+        }
+        for (two, byte) in rows.chunks_mut(2).zip(bytes) {
+            for (row, tag) in two.iter_mut().zip([byte & 15, byte >> 4]) {
+                if tag > PREFIX {
+                    return Err(Error::corrupt("a tag is unknown"));
                 }
+                row.tag = tag;
             }
-            byte & 15
-        } else {
-            tags.byte()? >> 4
-        };
-        if tag <= PREFIX { Ok(tag) } else { Err(Error::corrupt("a tag is unknown")) }
+        }
+        Ok(())
     }
 
-    #[inline]
-    fn read_counter(&mut self, writer: usize) -> Result<u64> {
-        let expected = self.counters[writer] + 1;
-        let counter = if self.counter_run.take() {
-            expected
-        } else {
-            let token = self.columns[column::COUNTERS].varint()?;
-            if token & 1 == 0 {
-                self.counter_run.begin(token >> 1)?;
+    fn read_counters(&mut self, rows: &mut [Row]) -> Result<()> {
+        for row in rows {
+            let last = &mut self.counters[row.dot_replica as usize];
+            let expected = *last + 1;
+            let counter = if self.counter_run.take() {
                 expected
             } else {
-                self.counter_run.ended = false;
-                let gap = unzigzag(token >> 1);
-                if gap == 0 {
-                    return Err(Error::corrupt("a counter is not in its shortest form"));
+                let token = self.columns[column::COUNTERS].varint()?;
+                if token & 1 == 0 {
+                    self.counter_run.begin(token >> 1)?;
+                    expected
+                } else {
+                    self.counter_run.ended = false;
+                    let gap = unzigzag(token >> 1);
+                    if gap == 0 {
+                        return Err(Error::corrupt("a counter is not in its shortest form"));
+                    }
+                    expected.checked_add_signed(gap).unwrap_or(0)
                 }
-                expected.checked_add_signed(gap).unwrap_or(0)
+            };
+            if !(1..=COUNTER_MAX).contains(&counter) {
+                return Err(Error::corrupt("a counter is out of range"));
             }
-        };
-        if !(1..=crate::stamp::COUNTER_MAX).contains(&counter) {
-            return Err(Error::corrupt("a counter is out of range"));
+            *last = counter;
+            row.counter = counter;
         }
-        self.counters[writer] = counter;
-        Ok(counter)
+        Ok(())
     }
 
-    #[inline]
-    fn read_stamp(&mut self) -> Result<u64> {
-        const RANGE: Error = Error::corrupt("a stamp is out of range");
-        let successor = self.hlc.checked_add(1);
-        if self.stamp_run.take() {
-            self.hlc = successor.ok_or(RANGE)?;
-            return Ok(self.hlc);
+    fn read_stamps(&mut self, rows: &mut [Row]) -> Result<()> {
+        for row in rows {
+            let successor = self.hlc.checked_add(1);
+            self.hlc = if self.stamp_run.take() {
+                successor.ok_or(STAMP_RANGE)?
+            } else {
+                self.read_stamp(successor)?
+            };
+            row.hlc = self.hlc;
         }
+        Ok(())
+    }
+
+    fn read_stamp(&mut self, successor: Option<u64>) -> Result<u64> {
         let stamps = &mut self.columns[column::STAMPS];
         let token = stamps.varint()?;
         let (value, before) = (token >> 2, self.hlc >> 16);
         let (millis, counter) = match token & 3 {
             0 => {
                 self.stamp_run.begin(value)?;
-                self.hlc = successor.ok_or(RANGE)?;
-                return Ok(self.hlc);
+                return successor.ok_or(STAMP_RANGE);
             }
             1 => (before, value),
             2 => (before + value, 0),
-            _ => (before.checked_add_signed(unzigzag(value)).ok_or(RANGE)?, stamps.varint()?),
+            _ => (before.checked_add_signed(unzigzag(value)).ok_or(STAMP_RANGE)?, stamps.varint()?),
         };
         self.stamp_run.ended = false;
         if millis > MILLIS_MAX || counter > u64::from(u16::MAX) {
-            return Err(RANGE);
+            return Err(STAMP_RANGE);
         }
-        self.hlc = millis << 16 | counter;
-        if Some(self.hlc) == successor || token & 3 != stamp_token(before, millis, counter) {
+        let hlc = millis << 16 | counter;
+        if Some(hlc) == successor || token & 3 != stamp_token(before, millis, counter) {
             return Err(Error::corrupt("a stamp is not in its shortest form"));
         }
-        Ok(self.hlc)
+        Ok(hlc)
     }
 
-    #[inline]
-    fn read_origin(&mut self) -> Result<Option<(usize, u64)>> {
+    fn read_origins(&mut self, chunk: &mut Chunk) -> Result<()> {
         let origins = &mut self.columns[column::ORIGINS];
-        if self.next_origin.is_none() {
-            if origins.is_empty() {
-                return Ok(None);
+        let mut at = 0;
+        loop {
+            let Some(gap) = self.next_origin else {
+                if origins.is_empty() {
+                    return Ok(());
+                }
+                let gap = usize::try_from(origins.varint()?).unwrap_or(usize::MAX);
+                if gap >= self.left - at {
+                    return Err(Error::corrupt("an origin belongs to no entry"));
+                }
+                self.next_origin = Some(gap);
+                continue;
+            };
+            if at + gap >= chunk.rows.len() {
+                self.next_origin = Some(gap - (chunk.rows.len() - at));
+                return Ok(());
             }
-            let gap = origins.varint()?;
-            let at = usize::try_from(gap).ok().map(|gap| self.at.saturating_add(gap));
-            self.next_origin = at.filter(|&at| at < self.at + self.left);
-            if self.next_origin.is_none() {
-                return Err(Error::corrupt("an origin belongs to no entry"));
-            }
+            self.next_origin = None;
+            chunk.origins.push((at + gap, (index(origins, self.replicas)?, counter(origins)?)));
+            at += gap + 1;
         }
-        if self.next_origin != Some(self.at) {
-            return Ok(None);
-        }
-        self.next_origin = None;
-        Ok(Some((index(origins, self.replicas)?, counter(origins)?)))
     }
 
-    #[inline]
-    fn read_payload(&mut self, tag: u8) -> Result<&'a [u8]> {
-        match tag {
-            INTEGER | DATE => {
-                let integers = &mut self.columns[column::INTEGERS];
-                let start = integers.rest;
-                integers.svarint()?;
-                Ok(&start[..start.len() - integers.rest.len()])
+    #[expect(clippy::cast_possible_truncation, reason = "frames are shorter than 4 GiB")]
+    fn read_payloads(&mut self, rows: &mut [Row]) -> Result<()> {
+        for row in rows {
+            let id = match row.tag {
+                INTEGER | DATE => column::INTEGERS,
+                FLOAT => column::FLOATS,
+                tag if is_measured(tag) => column::PAYLOADS,
+                _ => continue,
+            };
+            let length = match id {
+                column::INTEGERS => None,
+                column::FLOATS => Some(8),
+                _ => Some(self.columns[column::LENGTHS].length_free()?),
+            };
+            let column = &mut self.columns[id];
+            let before = column.rest.len();
+            match length {
+                None => column.svarint().map(|_| ())?,
+                Some(length) => column.take(length).map(|_| ())?,
             }
-            FLOAT => self.columns[column::FLOATS].take(8),
-            _ if is_measured(tag) => {
-                let length = self.columns[column::LENGTHS].varint()?;
-                let length =
-                    usize::try_from(length).map_err(|_| Error::corrupt("a value is too long"))?;
-                self.columns[column::PAYLOADS].take(length)
-            }
-            _ => Ok(&[]),
+            row.payload = (self.ends[id] - before) as u32;
+            row.payload_length = (before - column.rest.len()) as u32;
         }
+        Ok(())
+    }
+}
+
+const STAMP_RANGE: Error = Error::corrupt("a stamp is out of range");
+
+/// Reads the replicas of `rows` from runs of (index, length − 1); `state` is none before the first.
+#[expect(clippy::cast_possible_truncation, reason = "a frame names fewer than 2^32 replicas")]
+fn runs(
+    column: &mut Reader<'_>,
+    state: &mut Option<(usize, u64)>,
+    replicas: usize,
+    mut rows: &mut [Row],
+    set: impl Fn(&mut Row, u32),
+) -> Result<()> {
+    while !rows.is_empty() {
+        let (replica, left) = match *state {
+            Some((replica, left)) if left > 0 => (replica, left),
+            _ => {
+                let replica = index(column, replicas)?;
+                if state.is_some_and(|(last, _)| last == replica) {
+                    return Err(Error::corrupt("a run of replicas is cut in two"));
+                }
+                (replica, column.varint()? + 1)
+            }
+        };
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(rows.len());
+        let (run, rest) = rows.split_at_mut(taken);
+        for row in run {
+            set(row, replica as u32);
+        }
+        *state = Some((replica, left - taken as u64));
+        rows = rest;
+    }
+    Ok(())
+}
+
+/// Which token tells of a stamp that is not the successor of the one before.
+fn stamp_token(before: u64, millis: u64, counter: u64) -> u64 {
+    match (millis.cmp(&before), counter) {
+        (core::cmp::Ordering::Equal, _) => 1,
+        (core::cmp::Ordering::Greater, 0) => 2,
+        _ => 3,
     }
 }
 
@@ -387,38 +539,6 @@ fn read_lengths(reader: &mut Reader<'_>) -> Result<(usize, usize)> {
         }
     };
     Ok((length(byte >> 4)?, length(byte & 15)?))
-}
-
-/// Which token tells of a stamp that is not the successor of the one before.
-fn stamp_token(before: u64, millis: u64, counter: u64) -> u64 {
-    match (millis.cmp(&before), counter) {
-        (core::cmp::Ordering::Equal, _) => 1,
-        (core::cmp::Ordering::Greater, 0) => 2,
-        _ => 3,
-    }
-}
-
-/// The replica of the next entry, from runs of (index, length − 1); `state` is none before the first.
-#[inline]
-fn run(
-    column: &mut Reader<'_>,
-    state: &mut Option<(usize, u64)>,
-    replicas: usize,
-) -> Result<usize> {
-    match state {
-        Some((replica, left)) if *left > 0 => {
-            *left -= 1;
-            Ok(*replica)
-        }
-        _ => {
-            let replica = index(column, replicas)?;
-            if state.is_some_and(|(last, _)| last == replica) {
-                return Err(Error::corrupt("a run of replicas is cut in two"));
-            }
-            *state = Some((replica, column.varint()?));
-            Ok(replica)
-        }
-    }
 }
 
 /// How many bytes of `key` a block shares with the `last` one: keys never expand above 32 times.

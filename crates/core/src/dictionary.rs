@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::block::{BlockWriter, KEY_BYTES_MAX};
+use crate::block::{BlockWriter, Chunk, KEY_BYTES_MAX};
 use crate::columns::Columns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::merge::Pending;
@@ -91,6 +91,7 @@ pub struct Dictionary {
     pub(crate) sweeps: u32,
     /// Kept for its memory.
     pub(crate) writer: BlockWriter,
+    pub(crate) chunk: Chunk,
     journal: Option<Journal>,
 }
 
@@ -135,6 +136,7 @@ impl Dictionary {
             refusal_bytes: Vec::new(),
             sweeps: 0,
             writer: BlockWriter::default(),
+            chunk: Chunk::default(),
             journal: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::block::EntryBytes;
+use crate::block::{Chunk, EntryBytes};
 use crate::columns::{Columns, EntryColumns};
 use crate::dictionary::{Dictionary, Options, digest_bytes};
 use crate::error::Result;
@@ -30,9 +30,10 @@ pub struct Scratch {
 /// Those of reading a frame.
 pub fn decode_entries(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
     let frame = Frame::read(bytes, &WITH_ENTRIES)?;
-    frame.check(|_, _| {})?;
+    let mut chunk = Chunk::default();
+    let checked = frame.check(&mut chunk, |_, _| {})?;
     let mut columns = Columns::default();
-    frame.entries(|key, entry| push_entry(&mut columns, &frame, key, entry));
+    frame.entries(&checked, &mut chunk, |key, entry| push_entry(&mut columns, &frame, key, entry));
     columns.write_entries(out);
     Ok(())
 }
@@ -89,9 +90,11 @@ pub fn scratch_merge(
     out: &mut Vec<u8>,
 ) -> Result<Scratch> {
     let held = Frame::read(held, &[ENTRIES])?;
-    let held_checked = held.check(|_, _| {})?;
+    let mut chunk = Chunk::default();
+    let mut held_chunk = Chunk::default();
+    let held_checked = held.check(&mut held_chunk, |_, _| {})?;
     let frame = Frame::read(frame, &WITH_ENTRIES)?;
-    let checked = frame.check(|_, _| {})?;
+    let checked = frame.check(&mut chunk, |_, _| {})?;
     let mut dictionary = Dictionary::new(&Options { drift_max, ..Options::default() });
     let mut report = MergeReport::default();
     let mut merge = Merge {
@@ -101,17 +104,29 @@ pub fn scratch_merge(
         winners: None,
         report: &mut report,
     };
-    dictionary.merge_entries(&held, &held_checked, &mut FrameNodes::new(held.replicas), &mut merge);
+    dictionary.merge_entries(
+        &held,
+        &held_checked,
+        &mut held_chunk,
+        &mut FrameNodes::new(held.replicas),
+        &mut merge,
+    );
 
     let before = dictionary.records.digest;
     merge.limit = dictionary.limit(now);
     merge.winners = Some(vec![false; checked.entries]);
-    dictionary.merge_entries(&frame, &checked, &mut FrameNodes::new(frame.replicas), &mut merge);
+    dictionary.merge_entries(
+        &frame,
+        &checked,
+        &mut chunk,
+        &mut FrameNodes::new(frame.replicas),
+        &mut merge,
+    );
 
     let winners = merge.winners.unwrap_or_default();
     let mut columns = Columns::default();
     let mut at = 0;
-    frame.entries(|key, entry| {
+    frame.entries(&checked, &mut chunk, |key, entry| {
         if winners[at] {
             push_entry(&mut columns, &frame, key, entry);
         }

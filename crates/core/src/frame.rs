@@ -1,6 +1,6 @@
 //! Frames: header, blocks and checksum. Reading takes no memory.
 
-use crate::block::{Block, BlockReader, EntryBytes};
+use crate::block::{Block, BlockReader, Chunk, EntryBytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::checksum;
 use crate::stamp::ReplicaId;
@@ -29,6 +29,8 @@ const FORMAT: u8 = 1;
 
 /// What an entry weighs at most in memory besides its key and payload.
 const ENTRY_WEIGHT: usize = 40;
+/// Bytes of the checksum.
+const SUM: usize = 4;
 /// How much larger than its bytes the entries of a frame may become.
 const EXPANSION_MAX: usize = 64;
 
@@ -46,14 +48,15 @@ pub(crate) struct Frame<'a> {
     pub collected: Option<(usize, u64)>,
     pub end: Option<RunsBytes<'a>>,
     pub tainted: bool,
+    pub bytes: &'a [u8],
     blocks: &'a [u8],
-    length: usize,
 }
 
 /// What a look at all entries of a frame found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Checked {
     pub entries: usize,
+    chunks: usize,
     pub key_bytes: usize,
     pub hlc_max: u64,
     pub has_prefixes: bool,
@@ -63,9 +66,12 @@ impl<'a> Frame<'a> {
     /// Reads the header of a frame of one of `kinds`. [`Self::check`] looks at the entries.
     pub fn read(bytes: &'a [u8], kinds: &[u8]) -> Result<Self> {
         let (body, sum) =
-            bytes.split_last_chunk::<4>().ok_or(Error::corrupt("the bytes are no frame"))?;
+            bytes.split_last_chunk::<SUM>().ok_or(Error::corrupt("the bytes are no frame"))?;
         if checksum(body) != u32::from_le_bytes(*sum) {
             return Err(Error::corrupt("the checksum of the frame is wrong"));
+        }
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(Error::new(ErrorKind::TooLarge, "a frame is shorter than 4 GiB"));
         }
         let mut reader = Reader::new(body);
         if *reader.array::<2>()? != MAGIC {
@@ -89,8 +95,8 @@ impl<'a> Frame<'a> {
             collected: None,
             end: None,
             tainted: false,
+            bytes,
             blocks: &[],
-            length: bytes.len(),
         };
         frame.read_fields(&mut reader)?;
         frame.blocks = reader.rest;
@@ -195,70 +201,126 @@ impl<'a> Frame<'a> {
     }
 
     /// Looks at every entry once, and calls back with each. After this, [`Self::entries`] cannot fail.
-    pub fn check(&self, mut look: impl FnMut(&[u8], &EntryBytes<'a>)) -> Result<Checked> {
+    pub fn check(
+        &self,
+        chunk: &mut Chunk,
+        mut look: impl FnMut(&[u8], &EntryBytes<'a>),
+    ) -> Result<Checked> {
         let mut checked = Checked::default();
         let mut expanded = 0;
         let mut reader = BlockReader::new(self.replicas.len());
         let mut blocks = Reader::new(self.blocks);
-        let mut last_dot = None;
-        let mut last_key: (Vec<u8>, bool) = Default::default();
+        let mut order = OrderCheck::default();
         let mut is_last = false;
         while !blocks.is_empty() {
-            let block = Block::read(&mut blocks)?;
+            let block = Block::read(&mut blocks, self.bytes.len() - SUM)?;
             if is_last {
                 return Err(Error::corrupt("a block that is not the last one is not full"));
             }
             is_last = !block.is_full();
             let (entries, keys, payloads) = block.expanded()?;
             expanded += keys + payloads + entries * ENTRY_WEIGHT;
-            if expanded > EXPANSION_MAX * self.length {
+            if expanded > EXPANSION_MAX * self.bytes.len() {
                 return Err(Error::new(
                     ErrorKind::TooLarge,
                     "the entries of the frame expand above 64 times its bytes",
                 ));
             }
-            reader.start(&block);
-            while let Some(entry) = reader.next()? {
-                let key = reader.key();
-                reader.check(&entry)?;
-                let is_prefix = entry.is_prefix();
-                if self.kind == DELTA {
-                    let dot = Some((entry.dot_replica, entry.counter));
-                    if dot <= last_dot {
-                        return Err(Error::corrupt("the dots of a delta are out of order"));
+            checked.entries += entries;
+            checked.key_bytes += keys;
+            reader.start(&block, chunk);
+            while reader.next(chunk)? {
+                checked.chunks += 1;
+                chunk.check(self.bytes)?;
+                for at in 0..chunk.len() {
+                    let entry = chunk.entry(at, self.bytes);
+                    match self.kind {
+                        DELTA => order.dot((entry.dot_replica, entry.counter))?,
+                        SNAPSHOT => order.key(chunk.key(at), entry.is_prefix())?,
+                        _ => {}
                     }
-                    last_dot = dot;
-                } else if self.kind == SNAPSHOT {
-                    let (last, last_is_prefix) = &mut last_key;
-                    if checked.entries > 0
-                        && (key, !is_prefix) <= (last.as_slice(), !*last_is_prefix)
-                    {
-                        return Err(Error::corrupt("the keys of a snapshot are out of order"));
-                    }
-                    last.clear();
-                    last.extend_from_slice(key);
-                    *last_is_prefix = is_prefix;
+                    checked.hlc_max = checked.hlc_max.max(entry.hlc);
+                    checked.has_prefixes |= entry.is_prefix();
+                    look(chunk.key(at), &entry);
                 }
-                checked.entries += 1;
-                checked.key_bytes += key.len();
-                checked.hlc_max = checked.hlc_max.max(entry.hlc);
-                checked.has_prefixes |= is_prefix;
-                look(key, &entry);
             }
         }
         Ok(checked)
     }
 
-    /// Calls back with every entry of a frame that was checked.
-    pub fn entries(&self, mut take: impl FnMut(&[u8], &EntryBytes<'a>)) {
+    /// Calls back with the chunks of a frame that was checked with the same `chunk` just before.
+    pub fn chunks(&self, checked: &Checked, chunk: &mut Chunk, mut take: impl FnMut(&Chunk)) {
+        if checked.chunks == 1 {
+            // The only one is still there.
+            take(chunk);
+        } else {
+            self.read_chunks(chunk, take);
+        }
+    }
+
+    fn read_chunks(&self, chunk: &mut Chunk, mut take: impl FnMut(&Chunk)) {
         let mut reader = BlockReader::new(self.replicas.len());
         let mut blocks = Reader::new(self.blocks);
         while !blocks.is_empty() {
-            reader.start(&Block::read(&mut blocks).expect("was checked"));
-            while let Some(entry) = reader.next().expect("was checked") {
-                take(reader.key(), &entry);
+            reader.start(
+                &Block::read(&mut blocks, self.bytes.len() - SUM).expect("was checked"),
+                chunk,
+            );
+            while reader.next(chunk).expect("was checked") {
+                take(chunk);
             }
         }
+    }
+
+    /// Calls back with every entry of a frame that was checked some time before.
+    pub fn entries_anew(&self, mut take: impl FnMut(&[u8], &EntryBytes<'a>)) {
+        self.read_chunks(&mut Chunk::default(), |chunk| self.chunk_entries(chunk, &mut take));
+    }
+
+    fn chunk_entries(&self, chunk: &Chunk, take: &mut impl FnMut(&[u8], &EntryBytes<'a>)) {
+        for at in 0..chunk.len() {
+            take(chunk.key(at), &chunk.entry(at, self.bytes));
+        }
+    }
+
+    /// Calls back with every entry of a frame that was checked with the same `chunk` just before.
+    pub fn entries(
+        &self,
+        checked: &Checked,
+        chunk: &mut Chunk,
+        mut take: impl FnMut(&[u8], &EntryBytes<'a>),
+    ) {
+        self.chunks(checked, chunk, |chunk| self.chunk_entries(chunk, &mut take));
+    }
+}
+
+/// Sees to the order of the entries of a frame.
+#[derive(Default)]
+struct OrderCheck {
+    dot: Option<(usize, u64)>,
+    key: Vec<u8>,
+    /// Whether an entry of `key` was met; before that, the empty key stands for nothing.
+    rank: u8,
+}
+
+impl OrderCheck {
+    fn dot(&mut self, dot: (usize, u64)) -> Result<()> {
+        if self.dot.replace(dot) >= Some(dot) {
+            return Err(Error::corrupt("the dots of a delta are out of order"));
+        }
+        Ok(())
+    }
+
+    /// Keys ascend; of one key the prefix tombstone, of rank 1, comes before the entry, of rank 2.
+    fn key(&mut self, key: &[u8], is_prefix: bool) -> Result<()> {
+        let rank = if is_prefix { 1 } else { 2 };
+        if (self.key.as_slice(), self.rank) >= (key, rank) {
+            return Err(Error::corrupt("the keys of a snapshot are out of order"));
+        }
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.rank = rank;
+        Ok(())
     }
 }
 

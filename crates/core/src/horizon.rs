@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::block::Chunk;
 use crate::columns::Columns;
 use crate::dictionary::{Dictionary, Options, is_watched};
 use crate::error::{Error, ErrorKind, Result};
@@ -193,7 +194,7 @@ impl Dictionary {
         self.records.reserve(snapshot.entries, snapshot.key_bytes);
         for frame in &snapshot.parts {
             let mut nodes = FrameNodes::new(frame.replicas);
-            frame.entries(|key, entry| {
+            frame.entries_anew(|key, entry| {
                 let mut dot = |(index, counter)| NodeDot { node: nodes.get(index, self), counter };
                 let (dot, origin) =
                     (dot((entry.dot_replica, entry.counter)), entry.origin.map(dot));
@@ -352,11 +353,12 @@ impl<'a> Snapshot<'a> {
         let mut snapshot =
             Self { parts: Vec::new(), entries: 0, key_bytes: 0, hlc_max: 0, tainted: false };
         let mut last: Option<(Vec<u8>, bool)> = None;
+        let mut chunk = Chunk::default();
         for frame in frames {
             // Within a part the frame itself sees to the order.
             let (mut first, mut after) = (None, (Vec::new(), false));
             let is_parted = frame.part.is_some();
-            let checked = frame.check(|key, entry| {
+            let checked = frame.check(&mut chunk, |key, entry| {
                 if is_parted {
                     after.0.clear();
                     after.0.extend_from_slice(key);
@@ -387,7 +389,7 @@ impl<'a> Snapshot<'a> {
         for frame in &self.parts {
             let Ok(own) = frame.replicas.binary_search(&own) else { continue };
             named = named.max(named_counter(frame, own));
-            frame.entries(|_, entry| {
+            frame.entries_anew(|_, entry| {
                 let dots = [Some((entry.dot_replica, entry.counter)), entry.origin];
                 for (_, counter) in
                     dots.into_iter().flatten().filter(|&(replica, _)| replica == own)

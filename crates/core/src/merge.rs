@@ -1,6 +1,6 @@
 //! Merging frames: rules 3 to 5 of the versions, clones, and what a patch tells of it.
 
-use crate::block::EntryBytes;
+use crate::block::{Chunk, EntryBytes};
 use crate::columns::Columns;
 use crate::dictionary::{Dictionary, is_watched};
 use crate::error::{Error, ErrorKind, Result};
@@ -135,7 +135,8 @@ impl Dictionary {
         let frame = Frame::read(bytes, &[DELTA, SNAPSHOT, CHANGES])?;
         let own_index = frame.replicas.binary_search(&self.replica_id().0).ok();
         let mut suspects = Suspects::default();
-        let checked = frame.check(|key, entry| {
+        let mut chunk = core::mem::take(&mut self.chunk);
+        let checked = frame.check(&mut chunk, |key, entry| {
             if own_index.is_some() {
                 self.suspect(key, entry, &frame, own_index, &mut suspects);
             }
@@ -174,7 +175,8 @@ impl Dictionary {
             merge.closed.resize(frame.replicas.len(), 0);
             frame.vector.iter().for_each(|(replica, counter)| merge.closed[replica] = counter);
         }
-        self.merge_entries(&frame, &checked, &mut nodes, &mut merge);
+        self.merge_entries(&frame, &checked, &mut chunk, &mut nodes, &mut merge);
+        self.chunk = chunk;
         let refusals = merge.refusals;
         report.ignored = checked.entries - report.applied - report.refused;
 
@@ -372,13 +374,14 @@ impl Dictionary {
         &mut self,
         frame: &Frame<'_>,
         checked: &Checked,
+        chunk: &mut Chunk,
         nodes: &mut FrameNodes<'_>,
         merge: &mut Merge<'_>,
     ) {
         if checked.has_prefixes {
             let mut won = Vec::new();
             let mut at = 0;
-            frame.entries(|key, entry| {
+            frame.entries(checked, chunk, |key, entry| {
                 if entry.is_prefix() && self.merge_prefix(key, entry, nodes, merge) {
                     won.push(Box::from(key));
                     merge.won(at);
@@ -395,46 +398,53 @@ impl Dictionary {
         if new > BATCH {
             self.records.reserve(new, checked.key_bytes / checked.entries * new);
         }
-        let mut batch = Batch::default();
-        let mut at = 0;
-        frame.entries(|key, entry| {
-            if !entry.is_prefix() {
-                if self.records.held() < BATCH_FROM {
-                    let hash = self.records.hash(key);
-                    self.merge_entry(key, hash, entry, at, nodes, merge);
-                } else {
-                    batch.push(key, entry, at);
-                    if batch.entries.len() == BATCH {
-                        self.merge_batch(&mut batch, nodes, merge);
-                    }
-                }
+        let mut start = 0;
+        frame.chunks(checked, chunk, |chunk| {
+            for from in (0..chunk.len()).step_by(BATCH) {
+                self.merge_batch(
+                    frame,
+                    chunk,
+                    from..chunk.len().min(from + BATCH),
+                    start,
+                    nodes,
+                    merge,
+                );
             }
-            at += 1;
+            start += chunk.len();
         });
-        self.merge_batch(&mut batch, nodes, merge);
     }
 
+    /// Merges some entries of a chunk; all their slots are asked for, then all their records, before the first is looked at.
     fn merge_batch(
         &mut self,
-        batch: &mut Batch<'_>,
+        frame: &Frame<'_>,
+        chunk: &Chunk,
+        batch: core::ops::Range<usize>,
+        start: usize,
         nodes: &mut FrameNodes<'_>,
         merge: &mut Merge<'_>,
     ) {
         let mut hashes = [0; BATCH];
-        for (hash, key) in hashes.iter_mut().zip(batch.keys()) {
-            *hash = self.records.hash(key);
-            prefetch(self.records.slot(*hash));
-        }
-        for &hash in &hashes[..batch.entries.len()] {
-            if let Some(header) = self.records.first_header(hash) {
-                prefetch(header);
+        let looks_ahead = self.records.held() >= BATCH_FROM;
+        for (hash, at) in hashes.iter_mut().zip(batch.clone()) {
+            *hash = self.records.hash(chunk.key(at));
+            if looks_ahead {
+                prefetch(self.records.slot(*hash));
             }
         }
-        for ((key, &hash), (_, entry, at)) in batch.keys().zip(&hashes).zip(&batch.entries) {
-            self.merge_entry(key, hash, entry, *at, nodes, merge);
+        if looks_ahead {
+            for &hash in &hashes[..batch.len()] {
+                if let Some(header) = self.records.first_header(hash) {
+                    prefetch(header);
+                }
+            }
         }
-        batch.entries.clear();
-        batch.bytes.clear();
+        for (hash, at) in hashes.into_iter().zip(batch) {
+            let entry = chunk.entry(at, frame.bytes);
+            if !entry.is_prefix() {
+                self.merge_entry(chunk.key(at), hash, &entry, start + at, nodes, merge);
+            }
+        }
     }
 
     /// What comes before an entry meets the one held: refusal, horizon, clock, version. Answers none when that is all.
@@ -704,27 +714,4 @@ struct Suspects {
     differs: bool,
     /// Own dots of entries that are not held under them: no other entry may be.
     counters: Vec<u64>,
-}
-
-/// Entries that wait to be looked up together, with their keys.
-#[derive(Default)]
-struct Batch<'a> {
-    bytes: Vec<u8>,
-    entries: Vec<(usize, EntryBytes<'a>, usize)>,
-}
-
-impl<'a> Batch<'a> {
-    fn push(&mut self, key: &[u8], entry: &EntryBytes<'a>, at: usize) {
-        self.bytes.extend_from_slice(key);
-        self.entries.push((self.bytes.len(), *entry, at));
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        self.entries.iter().map(move |&(end, ..)| {
-            let key = &self.bytes[start..end];
-            start = end;
-            key
-        })
-    }
 }

@@ -114,9 +114,9 @@ impl Cursor<'_> {
             (None, None) => return None,
         };
         if back {
-            span.end -= 1
+            span.end -= 1;
         } else {
-            span.start += 1
+            span.start += 1;
         }
         Some(record)
     }

@@ -319,7 +319,7 @@ impl<'a> RunsBytes<'a> {
 
 impl Reader<'_> {
     /// A varint that is an index, not a length of what follows.
-    fn length_free(&mut self) -> Result<usize> {
+    pub fn length_free(&mut self) -> Result<usize> {
         self.varint().and_then(|value| {
             usize::try_from(value).map_err(|_| Error::corrupt("an index is too great"))
         })
