@@ -110,7 +110,7 @@ export function readColumns(bytes: Uint8Array): Columns {
       if (view.getUint32(layout.originReplica + 4 * at, true) !== NO_REPLICA) {
         return { replicaId: id(layout.originReplica, at), counter };
       }
-      if (counter !== 0) throw corrupt("columns give a counter to no origin");
+      if (!Object.is(counter, 0)) throw corrupt("columns give a counter to no origin");
       return undefined;
     },
   };
@@ -273,7 +273,7 @@ function checkRanges({ key, isPrefix: isPrefixTombstone, stamp, dot, origin }: E
 }
 
 function isWhole(number: number, min: number, end: number): boolean {
-  return Number.isInteger(number) && number >= min && number < end;
+  return Number.isInteger(number) && number >= min && number < end && !Object.is(number, -0);
 }
 
 /** A row of any columns: an entry or a change. */

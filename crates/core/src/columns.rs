@@ -15,6 +15,13 @@ const PREVIOUS: u32 = 2;
 const META: u32 = 4;
 const NO_ORIGIN: u32 = u32::MAX;
 
+/// Changes without a row.
+pub(crate) const NO_CHANGES: [u8; 24] =
+    [0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// Entries without a row.
+pub(crate) const NO_ENTRIES: [u8; 24] =
+    [0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 #[derive(Debug, Default)]
 struct Payloads {
     ends: Vec<u32>,
@@ -179,18 +186,24 @@ fn fit(number: usize) -> u32 {
 }
 
 fn put_words(out: &mut Vec<u8>, words: impl IntoIterator<Item = u32>) {
+    align(out);
     out.extend(words.into_iter().flat_map(u32::to_le_bytes));
-    out.resize(out.len().next_multiple_of(8), 0);
 }
 
 /// Writes whole numbers as f64, which JavaScript reads at once.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds and counters stay below 2^53")]
 fn put_numbers(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64>) {
+    align(out);
     out.extend(numbers.flat_map(|number| (number as f64).to_le_bytes()));
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    align(out);
     out.extend_from_slice(bytes);
+}
+
+/// Sections begin at multiples of 8.
+fn align(out: &mut Vec<u8>) {
     out.resize(out.len().next_multiple_of(8), 0);
 }
 
@@ -216,36 +229,35 @@ const CORRUPT: Error = Error::corrupt("the columns are not sound");
 
 impl<'a> EntryColumns<'a> {
     pub fn read(bytes: &'a [u8]) -> Result<Self> {
-        let mut reader = Reader::new(bytes);
-        let (header, _) = section(&mut reader, 24)?.as_chunks::<4>();
+        let mut sections = Sections { length: bytes.len(), rest: Reader::new(bytes) };
+        let header = sections.words(6)?;
         let header = [0, 1, 2, 3, 4, 5].map(|at| word(header, at));
-        let [count, sections, replicas, key_bytes, value_bytes, previous_bytes] = header;
-        if sections != (VALUES | META) || previous_bytes != 0 {
+        let [count, kinds, replicas, key_bytes, value_bytes, previous_bytes] = header;
+        if kinds != (VALUES | META) || previous_bytes != 0 {
             return Err(CORRUPT);
         }
         let [count, replicas, key_bytes, value_bytes] =
             [count, replicas, key_bytes, value_bytes].map(|word| word as usize);
         let columns = Self {
             count,
-            key_ends: words(&mut reader, count)?,
-            value_ends: words(&mut reader, count)?,
-            millis: longs(&mut reader, count)?,
-            counters: words(&mut reader, count)?,
-            stamp_replicas: words(&mut reader, count)?,
-            dot_replicas: words(&mut reader, count)?,
-            dot_counters: longs(&mut reader, count)?,
-            origin_replicas: words(&mut reader, count)?,
-            origin_counters: longs(&mut reader, count)?,
-            replicas: section(&mut reader, replicas.saturating_mul(16))?.as_chunks().0,
-            tags: section(&mut reader, count)?,
-            keys: section(&mut reader, key_bytes)?,
-            values: section(&mut reader, value_bytes)?,
+            key_ends: sections.words(count)?,
+            value_ends: sections.words(count)?,
+            millis: sections.longs(count)?,
+            counters: sections.words(count)?,
+            stamp_replicas: sections.words(count)?,
+            dot_replicas: sections.words(count)?,
+            dot_counters: sections.longs(count)?,
+            origin_replicas: sections.words(count)?,
+            origin_counters: sections.longs(count)?,
+            replicas: sections.take(replicas.saturating_mul(16))?.as_chunks().0,
+            tags: sections.take(count)?,
+            keys: sections.take(key_bytes)?,
+            values: sections.take(value_bytes)?,
         };
-        if reader.is_empty() && columns.replicas.is_sorted_by(|a, b| a < b) {
-            Ok(columns)
-        } else {
-            Err(CORRUPT)
-        }
+        // Where there are rows, the last of them sees to that.
+        let is_full = count > 0 || (key_bytes == 0 && value_bytes == 0);
+        let is_sorted = columns.replicas.is_sorted_by(|a, b| a < b);
+        if sections.rest.is_empty() && is_full && is_sorted { Ok(columns) } else { Err(CORRUPT) }
     }
 
     /// The key and the rest of row `at`.
@@ -296,18 +308,29 @@ impl<'a> EntryColumns<'a> {
     }
 }
 
-fn section<'a>(reader: &mut Reader<'a>, length: usize) -> Result<&'a [u8]> {
-    let padded = length.checked_next_multiple_of(8).ok_or(CORRUPT)?;
-    let (section, padding) = reader.take(padded).map_err(|_| CORRUPT)?.split_at(length);
-    if padding.iter().all(|&byte| byte == 0) { Ok(section) } else { Err(CORRUPT) }
+/// Columns, a section after the other.
+struct Sections<'a> {
+    length: usize,
+    rest: Reader<'a>,
 }
 
-fn words<'a>(reader: &mut Reader<'a>, count: usize) -> Result<&'a [[u8; 4]]> {
-    section(reader, count.saturating_mul(4)).map(|bytes| bytes.as_chunks().0)
-}
+impl<'a> Sections<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        let at = self.length - self.rest.rest.len();
+        let padding = self.rest.take(at.next_multiple_of(8) - at).map_err(|_| CORRUPT)?;
+        if padding.iter().any(|&byte| byte != 0) {
+            return Err(CORRUPT);
+        }
+        self.rest.take(length).map_err(|_| CORRUPT)
+    }
 
-fn longs<'a>(reader: &mut Reader<'a>, count: usize) -> Result<&'a [[u8; 8]]> {
-    section(reader, count.saturating_mul(8)).map(|bytes| bytes.as_chunks().0)
+    fn words(&mut self, count: usize) -> Result<&'a [[u8; 4]]> {
+        self.take(count.saturating_mul(4)).map(|bytes| bytes.as_chunks().0)
+    }
+
+    fn longs(&mut self, count: usize) -> Result<&'a [[u8; 8]]> {
+        self.take(count.saturating_mul(8)).map(|bytes| bytes.as_chunks().0)
+    }
 }
 
 fn word(column: &[[u8; 4]], at: usize) -> u32 {

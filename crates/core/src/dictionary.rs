@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::block::{BlockWriter, Chunk, KEY_BYTES_MAX};
 use crate::columns::Columns;
 use crate::error::{Error, ErrorKind, Result};
+use crate::export::Table;
 use crate::merge::Pending;
 use crate::order::Order;
 use crate::prefixes::Prefixes;
@@ -92,6 +93,7 @@ pub struct Dictionary {
     /// Kept for its memory.
     pub(crate) writer: BlockWriter,
     pub(crate) chunk: Chunk,
+    pub(crate) table: Table,
     journal: Option<Journal>,
 }
 
@@ -116,6 +118,10 @@ impl Dictionary {
     pub fn new(options: &Options) -> Self {
         let mut nodes = Nodes::default();
         let own = nodes.intern(options.replica_id);
+        let nothing = Columns::default();
+        let (mut patch_bytes, mut refusal_bytes) = (Vec::new(), Vec::new());
+        nothing.write_changes(&mut patch_bytes);
+        nothing.write_entries(&mut refusal_bytes);
         Self {
             records: Records::new(options.hash_seed, 0),
             prefixes: Prefixes::default(),
@@ -131,12 +137,13 @@ impl Dictionary {
             floor: 0,
             pending: Vec::new(),
             watched: Vec::new(),
-            patch: Columns::default(),
-            patch_bytes: Vec::new(),
-            refusal_bytes: Vec::new(),
+            patch: nothing,
+            patch_bytes,
+            refusal_bytes,
             sweeps: 0,
             writer: BlockWriter::default(),
             chunk: Chunk::default(),
+            table: Table::default(),
             journal: None,
         }
     }
