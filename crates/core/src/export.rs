@@ -8,7 +8,7 @@ use crate::hash::hash_of_bytes;
 use crate::order;
 use crate::records::{NodeDot, Record};
 use crate::stamp::{ReplicaId, millis_of};
-use crate::version::{Runs, Seen, put_runs, put_vector};
+use crate::version::{Nodes, Runs, Seen, put_runs, put_vector};
 use crate::wire::put_varint;
 
 /// What an entry weighs in a part besides the suffix of its key and its payload.
@@ -240,21 +240,38 @@ impl Dictionary {
     fn unseen(&self, base: &Seen) -> Vec<Record> {
         let first = |node| self.records.first_place_above(node, base.contiguous(node));
         let Some(place) = self.nodes.sorted().filter_map(first).min() else { return Vec::new() };
+        let is_unseen = |record: Record| {
+            let dot = self.records.dot(record);
+            !base.has(dot.node, dot.counter)
+        };
+        let mut unseen: Vec<Record> = self
+            .records
+            .arrivals_since(place)
+            .map(|(_, record)| record)
+            .filter(|&record| is_unseen(record))
+            .collect();
+        if unseen.len() > 1 {
+            self.sort_by_dot(&mut unseen);
+        }
+        unseen
+    }
+
+    fn sort_by_dot(&self, records: &mut Vec<Record>) {
         let mut ranks = vec![0; self.nodes.len()];
         for (rank, node) in (0_u64..).zip(self.nodes.sorted()) {
             ranks[node as usize] = rank;
         }
-        let mut unseen: Vec<(u64, Record)> = self
-            .records
-            .arrivals_since(place)
-            .map(|(_, record)| (self.records.dot(record), record))
-            .filter(|(dot, _)| !base.has(dot.node, dot.counter))
-            .map(|(dot, record)| (ranks[dot.node as usize] << 40 | dot.counter, record))
-            .collect();
-        if !unseen.is_sorted() {
-            unseen.sort_unstable();
+        let rank = |record| {
+            let dot = self.records.dot(record);
+            ranks[dot.node as usize] << 40 | dot.counter
+        };
+        let mut ranked: Vec<(u64, Record)> =
+            records.iter().map(|&record| (rank(record), record)).collect();
+        if !ranked.is_sorted() {
+            ranked.sort_unstable();
+            records.clear();
+            records.extend(ranked.into_iter().map(|(_, record)| record));
         }
-        unseen.into_iter().map(|(_, record)| record).collect()
     }
 
     fn payload_bytes(&self, record: Record) -> usize {
@@ -347,55 +364,60 @@ impl Dictionary {
     }
 
     fn put_version(&self, out: &mut Vec<u8>) {
+        let known = self.nodes.sorted();
+        let used = known
+            .filter(|&node| self.seen.vector(node) > 0 || self.seen.exceptions(node).is_some());
         let start = out.len();
         frame::begin(out, VERSION);
-        let mut table = Table::new(self.nodes.len());
-        self.use_version(true, &mut table);
-        table.finish(self, None);
-        table.put(out, &mut Vec::new());
-        self.put_vector_field(&table, out);
+        frame::put_field(out, field::REPLICAS, |out| {
+            used.clone().for_each(|node| out.extend_from_slice(&self.nodes.id(node).0));
+        });
+        self.put_vector_field((0..).zip(used.clone()), out);
         if self.seen.has_exceptions() {
-            self.put_end_field(&table, out);
+            self.put_end_field((0..).zip(used), out);
         }
         out.push(0);
         frame::end(out, start);
     }
 
     fn put_horizon_version(&self, out: &mut Vec<u8>) {
+        let used = self.nodes.sorted().filter(|node| self.horizon.contains_key(node));
         let start = out.len();
         frame::begin(out, VERSION);
-        let mut table = Table::new(self.nodes.len());
-        self.horizon.keys().for_each(|&node| table.use_node(node));
-        table.finish(self, None);
-        table.put(out, &mut Vec::new());
-        let vector = table.vector(self.horizon.iter().map(|(&node, &counter)| (node, counter)));
-        if !vector.is_empty() {
-            frame::put_field(out, field::VECTOR, &mut Vec::new(), |out| put_vector(out, &vector));
+        frame::put_field(out, field::REPLICAS, |out| {
+            used.clone().for_each(|node| out.extend_from_slice(&self.nodes.id(node).0));
+        });
+        if !self.horizon.is_empty() {
+            frame::put_field(out, field::VECTOR, |out| self.put_horizon((0..).zip(used), out));
         }
         out.push(0);
         frame::end(out, start);
     }
 
-    fn put_vector_field(&self, table: &Table, out: &mut Vec<u8>) {
-        let vector = table.vector(
-            table
-                .nodes()
-                .map(|node| (node, self.seen.vector(node)))
-                .filter(|&(_, counter)| counter > 0),
-        );
-        if !vector.is_empty() {
-            frame::put_field(out, field::VECTOR, &mut Vec::new(), |out| put_vector(out, &vector));
+    /// Writes V; `indexed`: the nodes of the frame with their indices, ascending, here and below.
+    fn put_vector_field(
+        &self,
+        indexed: impl Iterator<Item = (u32, u32)> + Clone,
+        out: &mut Vec<u8>,
+    ) {
+        let vector = indexed
+            .map(|(index, node)| (index, self.seen.vector(node)))
+            .filter(|&(_, counter)| counter > 0);
+        if vector.clone().next().is_some() {
+            frame::put_field(out, field::VECTOR, |out| put_vector(out, vector));
         }
     }
 
-    fn put_end_field(&self, table: &Table, out: &mut Vec<u8>) {
-        let mut runs: Vec<(u32, &Runs)> = self
-            .seen
-            .excepted()
-            .filter_map(|node| Some((table.index(node), self.seen.exceptions(node)?)))
-            .collect();
-        runs.sort_unstable_by_key(|&(index, _)| index);
-        frame::put_field(out, field::END, &mut Vec::new(), |out| put_runs(out, &runs));
+    fn put_end_field(&self, indexed: impl Iterator<Item = (u32, u32)> + Clone, out: &mut Vec<u8>) {
+        let runs = indexed.filter_map(|(index, node)| Some((index, self.seen.exceptions(node)?)));
+        frame::put_field(out, field::END, |out| put_runs(out, runs));
+    }
+
+    fn put_horizon(&self, indexed: impl Iterator<Item = (u32, u32)> + Clone, out: &mut Vec<u8>) {
+        put_vector(
+            out,
+            indexed.filter_map(|(index, node)| Some((index, *self.horizon.get(&node)?))),
+        );
     }
 
     fn put_frame(
@@ -406,24 +428,27 @@ impl Dictionary {
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
-        let mut scratch = Vec::new();
         frame::begin(out, header.kind);
-        let table = self.table(header, records);
-        table.put(out, &mut scratch);
+        let mut table = core::mem::take(&mut self.table);
+        self.fill_table(header, records, &mut table);
+        frame::put_field(out, field::REPLICAS, |out| {
+            for id in &table.ids {
+                out.extend_from_slice(&id.0);
+            }
+        });
         if let Some((id, number)) = part {
-            frame::put_field(out, field::PART, &mut scratch, |out| {
+            frame::put_field(out, field::PART, |out| {
                 out.extend_from_slice(&id.to_le_bytes());
                 put_varint(out, number);
             });
         }
         if let Some(base) = header.base {
-            frame::put_field(out, field::BASE, &mut scratch, |out| table.put_base(base, out));
+            frame::put_field(out, field::BASE, |out| table.put_base(base, out));
         }
-        self.put_vector_field(&table, out);
+        self.put_vector_field(table.indexed(), out);
         if !self.horizon.is_empty() || self.collected.is_some() {
-            let vector = table.vector(self.horizon.iter().map(|(&node, &counter)| (node, counter)));
-            frame::put_field(out, field::HORIZON, &mut scratch, |out| {
-                put_vector(out, &vector);
+            frame::put_field(out, field::HORIZON, |out| {
+                self.put_horizon(table.indexed(), out);
                 match self.collected {
                     None => out.push(0),
                     Some(stamp) => {
@@ -434,7 +459,7 @@ impl Dictionary {
             });
         }
         if header.end {
-            self.put_end_field(&table, out);
+            self.put_end_field(table.indexed(), out);
         }
         if header.tainted {
             out.extend_from_slice(&[field::FLAGS, 1, 1]);
@@ -457,13 +482,18 @@ impl Dictionary {
         }
         writer.finish(out);
         self.writer = writer;
+        self.table = table;
         frame::end(out, start);
     }
 
-    /// The replicas that a frame names.
-    fn table(&self, header: &Header<'_>, records: &[Record]) -> Table {
-        let mut table = Table::new(self.nodes.len());
-        self.use_version(header.end, &mut table);
+    /// Enters the replicas that a frame names.
+    fn fill_table(&self, header: &Header<'_>, records: &[Record], table: &mut Table) {
+        table.start(self.nodes.len());
+        for node in self.nodes.sorted() {
+            if self.seen.vector(node) > 0 || (header.end && self.seen.exceptions(node).is_some()) {
+                table.use_node(node);
+            }
+        }
         self.horizon.keys().for_each(|&node| table.use_node(node));
         for &record in records {
             table.use_node(self.records.dot(record).node);
@@ -473,22 +503,9 @@ impl Dictionary {
             }
         }
         if let Some(stamp) = self.collected {
-            table.more.push(stamp.replica);
+            table.ids.push(stamp.replica);
         }
-        table.finish(self, header.base);
-        table
-    }
-
-    /// The replicas of the vector and, with `end`, of the exceptions.
-    fn use_version(&self, end: bool, table: &mut Table) {
-        for node in self.nodes.sorted() {
-            if self.seen.vector(node) > 0 {
-                table.use_node(node);
-            }
-        }
-        if end {
-            self.seen.excepted().for_each(|node| table.use_node(node));
-        }
+        table.finish(&self.nodes, header.base);
     }
 }
 
@@ -538,11 +555,10 @@ impl Weigher {
 }
 
 /// The table of replicas of a frame under way.
-struct Table {
+#[derive(Debug, Default)]
+pub(crate) struct Table {
     index: Vec<u32>,
     used: Vec<u32>,
-    /// Replicas that may have no node.
-    more: Vec<ReplicaId>,
     ids: Vec<ReplicaId>,
 }
 
@@ -550,8 +566,11 @@ const UNUSED: u32 = u32::MAX;
 const USED: u32 = u32::MAX - 1;
 
 impl Table {
-    fn new(nodes: usize) -> Self {
-        Self { index: vec![UNUSED; nodes], used: Vec::new(), more: Vec::new(), ids: Vec::new() }
+    fn start(&mut self, nodes: usize) {
+        self.index.clear();
+        self.index.resize(nodes, UNUSED);
+        self.used.clear();
+        self.ids.clear();
     }
 
     #[inline]
@@ -564,9 +583,8 @@ impl Table {
     }
 
     /// Sorts what is used, with what `base` names.
-    fn finish(&mut self, dictionary: &Dictionary, base: Option<&Frame<'_>>) {
-        self.ids.extend(self.used.iter().map(|&node| dictionary.nodes.id(node)));
-        self.ids.append(&mut self.more);
+    fn finish(&mut self, nodes: &Nodes, base: Option<&Frame<'_>>) {
+        self.ids.extend(self.used.iter().map(|&node| nodes.id(node)));
         if let Some(base) = base {
             self.ids.extend(base.vector.iter().map(|(replica, _)| base.replica(replica)));
             base.end
@@ -577,7 +595,7 @@ impl Table {
         self.ids.dedup();
         for at in 0..self.used.len() {
             let node = self.used[at];
-            self.index[node as usize] = self.find(dictionary.nodes.id(node));
+            self.index[node as usize] = self.find(nodes.id(node));
         }
         let index = &self.index;
         self.used.sort_unstable_by_key(|&node| index[node as usize]);
@@ -593,31 +611,14 @@ impl Table {
         self.index[node as usize]
     }
 
-    /// The nodes used, by id.
-    fn nodes(&self) -> impl Iterator<Item = u32> {
-        self.used.iter().copied()
-    }
-
-    fn vector(&self, nodes: impl Iterator<Item = (u32, u64)>) -> Vec<(u32, u64)> {
-        let mut vector: Vec<(u32, u64)> =
-            nodes.map(|(node, counter)| (self.index(node), counter)).collect();
-        vector.sort_unstable();
-        vector
-    }
-
-    fn put(&self, out: &mut Vec<u8>, scratch: &mut Vec<u8>) {
-        frame::put_field(out, field::REPLICAS, scratch, |out| {
-            for id in &self.ids {
-                out.extend_from_slice(&id.0);
-            }
-        });
+    /// The nodes used with their indices, ascending.
+    fn indexed(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
+        self.used.iter().map(|&node| (self.index(node), node))
     }
 
     fn put_base(&self, base: &Frame<'_>, out: &mut Vec<u8>) {
         let index = |replica: usize| self.find(base.replica(replica));
-        let vector: Vec<(u32, u64)> =
-            base.vector.iter().map(|(replica, counter)| (index(replica), counter)).collect();
-        put_vector(out, &vector);
+        put_vector(out, base.vector.iter().map(|(replica, counter)| (index(replica), counter)));
         let mut runs: Vec<(u32, Runs)> = Vec::new();
         base.end.unwrap_or_default().for_each(|replica, first, last| {
             let at = index(replica);
@@ -628,8 +629,7 @@ impl Table {
                 runs.add(first, last);
             }
         });
-        let runs: Vec<(u32, &Runs)> = runs.iter().map(|(at, runs)| (*at, runs)).collect();
-        put_runs(out, &runs);
+        put_runs(out, runs.iter().map(|(at, runs)| (*at, runs)));
     }
 }
 
@@ -641,7 +641,7 @@ pub(crate) fn put_entries<'a>(
 ) {
     let start = out.len();
     frame::begin(out, ENTRIES);
-    frame::put_field(out, field::REPLICAS, &mut Vec::new(), |out| {
+    frame::put_field(out, field::REPLICAS, |out| {
         for id in replicas {
             out.extend_from_slice(&id.0);
         }

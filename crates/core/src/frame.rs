@@ -348,18 +348,15 @@ pub(crate) fn begin(out: &mut Vec<u8>, kind: u8) {
     out.extend_from_slice(&[FORMAT, kind]);
 }
 
-/// Writes a field that `write` fills; with `scratch` as its room.
-pub(crate) fn put_field(
-    out: &mut Vec<u8>,
-    id: u8,
-    scratch: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>),
-) {
-    scratch.clear();
-    write(scratch);
+/// Writes a field that `write` fills.
+pub(crate) fn put_field(out: &mut Vec<u8>, id: u8, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(id);
-    put_varint(out, scratch.len() as u64);
-    out.extend_from_slice(scratch);
+    let start = out.len();
+    write(out);
+    // The length goes before what it measures: the field was written, and is turned behind it.
+    let length = out.len() - start;
+    put_varint(out, length as u64);
+    out[start..].rotate_left(length);
 }
 
 /// Ends the frame that begins at `start` with its checksum.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::block::Chunk;
-use crate::columns::Columns;
 use crate::dictionary::{Dictionary, Options, is_watched};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Frame, SNAPSHOT, VERSION};
@@ -54,9 +53,14 @@ impl Dictionary {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidArgument`] unless the parts are those of one snapshot; those of reading frames.
+    /// [`ErrorKind::InvalidArgument`] unless the parts are those of one snapshot; those of reading frames; [`ErrorKind::ClockDrift`]
+    /// when entries were withheld from it.
     pub fn load(options: &Options, parts: &[&[u8]]) -> Result<Self> {
         let snapshot = Snapshot::read(parts)?;
+        if snapshot.tainted {
+            let reason = "entries were withheld from the snapshot, as their stamps lie ahead; try again later";
+            return Err(Error::new(ErrorKind::ClockDrift, reason));
+        }
         let mut dictionary = Self::new(options);
         dictionary.install(&snapshot);
         dictionary.seen.settle(dictionary.own);
@@ -183,7 +187,7 @@ impl Dictionary {
         self.seen.settle(self.own);
         self.patch_since(&before);
         self.end_patch();
-        Columns::default().write_entries(&mut self.refusal_bytes);
+        self.refusal_bytes.clear();
         report.patched = !self.patch.is_empty();
         self.settled();
         Ok(report)
@@ -266,18 +270,21 @@ impl Dictionary {
         let (prefixes, entries): (Vec<_>, Vec<_>) =
             rescued.into_iter().partition(|rescued| rescued.tag == crate::value::PREFIX);
         let total = prefixes.len() + entries.len();
+        let head = self.records.head();
         for rescued in &prefixes {
             if self.prefix_wins(&rescued.key, &rescued.fields()) {
                 self.put_prefix(&rescued.key, &rescued.fields());
             }
         }
+        // Which of them win is known only now; those arrive, each once, under new dots.
+        self.records.forget_arrivals(head);
         let mut won = Vec::new();
         for rescued in prefixes {
             // One that a later one covers, or beats at its prefix, did not win after all.
             let Some(record) = self.prefixes.get(&rescued.key) else { continue };
             if self.records.dot(record) == rescued.dot {
                 let dot = self.next_dot();
-                self.records.rename(record, dot, rescued.fields().origin);
+                self.records.arrive_as(record, dot, rescued.fields().origin);
                 self.floor = self.floor.max(rescued.hlc);
                 won.push(rescued.key);
             }

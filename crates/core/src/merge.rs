@@ -1,7 +1,7 @@
 //! Merging frames: rules 3 to 5 of the versions, clones, and what a patch tells of it.
 
 use crate::block::{Chunk, EntryBytes};
-use crate::columns::Columns;
+use crate::columns::{Columns, NO_CHANGES, NO_ENTRIES};
 use crate::dictionary::{Dictionary, is_watched};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{CHANGES, Checked, DELTA, Frame, SNAPSHOT};
@@ -180,10 +180,12 @@ impl Dictionary {
         let refusals = merge.refusals;
         report.ignored = checked.entries - report.applied - report.refused;
 
-        let known = self.adopt(&frame, tainted, adopt, &mut nodes);
-        report.complete = known.is_some_and(|version| self.has_version(&version));
+        report.complete = self.adopt(&frame, tainted, adopt, &mut nodes);
         self.seen.settle(self.own);
-        refusals.write_entries(&mut self.refusal_bytes);
+        self.refusal_bytes.clear();
+        if !refusals.is_empty() {
+            refusals.write_entries(&mut self.refusal_bytes);
+        }
         self.end_patch();
         report.patched = !self.patch.is_empty();
         self.settled();
@@ -193,13 +195,13 @@ impl Dictionary {
     /// The entries that the last merge refused, as columns.
     #[must_use]
     pub fn refusals(&self) -> &[u8] {
-        &self.refusal_bytes
+        if self.refusal_bytes.is_empty() { &NO_ENTRIES } else { &self.refusal_bytes }
     }
 
     /// What the last merge, re-read or restamp changed of what is watched, as columns.
     #[must_use]
     pub fn patch(&self) -> &[u8] {
-        &self.patch_bytes
+        if self.patch_bytes.is_empty() { &NO_CHANGES } else { &self.patch_bytes }
     }
 
     /// Says which prefixes patches are for: none at first.
@@ -208,7 +210,10 @@ impl Dictionary {
     }
 
     pub(crate) fn end_patch(&mut self) {
-        self.patch.write_changes(&mut self.patch_bytes);
+        self.patch_bytes.clear();
+        if !self.patch.is_empty() {
+            self.patch.write_changes(&mut self.patch_bytes);
+        }
     }
 
     /// Rule 3: both sides must have seen what the other side's horizon covers.
@@ -587,35 +592,37 @@ impl Dictionary {
             && version.runs.iter().all(|&(id, first, last)| has(id, first, last))
     }
 
-    /// Adopts the sender's version where rule 5 allows it, and answers that version where it is known.
+    /// Adopts the sender's version where rule 5 allows it. Answers whether that version is known and was seen, adopted or not.
     fn adopt(
         &mut self,
         frame: &Frame<'_>,
         tainted: bool,
         adopt: bool,
         nodes: &mut FrameNodes<'_>,
-    ) -> Option<SenderVersion> {
+    ) -> bool {
         let Some((id, number)) = frame.part else {
-            frame.end?;
+            let Some(end) = frame.end else { return false };
             let may = !tainted && if frame.kind == CHANGES { adopt } else { self.has_base(frame) };
-            let version = SenderVersion::of(frame);
             if may {
-                frame.vector.iter().for_each(|(replica, counter)| {
+                for (replica, counter) in frame.vector.iter() {
                     let node = nodes.get(replica, self);
                     self.seen.raise(node, counter);
+                }
+                end.for_each(|replica, first, last| {
+                    let node = nodes.get(replica, self);
+                    self.seen.except(node, first, last);
                 });
-                self.except_runs(&version);
             }
-            return Some(version);
+            return may || self.has_version(&SenderVersion::of(frame));
         };
         let (complete, tainted) = self.remember(frame, id, number, tainted);
         let Some(version) = complete else {
-            return frame.end.map(|_| SenderVersion::of(frame));
+            return frame.end.is_some() && self.has_version(&SenderVersion::of(frame));
         };
         if !tainted && self.has_base(frame) {
             self.join_version(&version);
         }
-        Some(version)
+        self.has_version(&version)
     }
 
     /// Remembers a part of a delta. Answers the sender's version when it was the last one missing, and whether any was tainted.
@@ -658,10 +665,6 @@ impl Dictionary {
             let node = self.nodes.intern(id);
             self.seen.raise(node, counter);
         }
-        self.except_runs(version);
-    }
-
-    fn except_runs(&mut self, version: &SenderVersion) {
         for &(id, first, last) in &version.runs {
             let node = self.nodes.intern(id);
             self.seen.except(node, first, last);

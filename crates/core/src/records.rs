@@ -443,9 +443,19 @@ impl Records {
     /// Gives an entry another dot and origin; it becomes the latest arrival.
     pub fn rename(&mut self, record: Record, dot: NodeDot, origin: Option<NodeDot>) {
         self.leave_log(record);
+        self.arrive_as(record, dot, origin);
+    }
+
+    /// Lets an entry that stands nowhere in the log arrive under another dot and origin.
+    pub fn arrive_as(&mut self, record: Record, dot: NodeDot, origin: Option<NodeDot>) {
         self.put_dot(record, dot);
         self.put_origin(record, origin);
         self.arrive(record, dot);
+    }
+
+    /// Takes back the places from `head` on; what still stands there has to arrive anew.
+    pub fn forget_arrivals(&mut self, head: u64) {
+        self.log.truncate(usize_of(head - self.log_base));
     }
 
     /// Gives an entry another stamp and dot; it becomes the latest arrival, and stays unsent if it was.

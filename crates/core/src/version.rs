@@ -39,7 +39,7 @@ impl Nodes {
     }
 
     /// All numbers, in the order of their ids.
-    pub fn sorted(&self) -> impl Iterator<Item = u32> {
+    pub fn sorted(&self) -> impl Iterator<Item = u32> + Clone {
         self.numbers.values().copied()
     }
 }
@@ -207,11 +207,6 @@ impl Seen {
             }
         }
     }
-
-    /// The nodes that the exceptions name.
-    pub fn excepted(&self) -> impl Iterator<Item = u32> {
-        self.exceptions.keys().copied()
-    }
 }
 
 /// A vector inside a frame: pairs of (index of the replica, counter), checked when it was read.
@@ -237,7 +232,7 @@ impl<'a> VectorBytes<'a> {
         self.count == 0
     }
 
-    pub fn iter(self) -> impl Iterator<Item = (usize, u64)> + 'a {
+    pub fn iter(self) -> impl Iterator<Item = (usize, u64)> + Clone + 'a {
         let mut reader = Reader::new(self.bytes);
         let mut next = 0;
         (0..self.count).map(move |_| {
@@ -346,10 +341,10 @@ pub(crate) fn counter(reader: &mut Reader<'_>) -> Result<u64> {
 }
 
 /// Writes a vector whose writers ascend.
-pub(crate) fn put_vector(out: &mut Vec<u8>, vector: &[(u32, u64)]) {
-    put_varint(out, vector.len() as u64);
+pub(crate) fn put_vector(out: &mut Vec<u8>, vector: impl Iterator<Item = (u32, u64)> + Clone) {
+    put_varint(out, vector.clone().count() as u64);
     let mut next = 0;
-    for &(index, counter) in vector {
+    for (index, counter) in vector {
         put_varint(out, u64::from(index - next));
         put_varint(out, counter);
         next = index + 1;
@@ -357,10 +352,10 @@ pub(crate) fn put_vector(out: &mut Vec<u8>, vector: &[(u32, u64)]) {
 }
 
 /// Writes runs whose writers ascend.
-pub(crate) fn put_runs(out: &mut Vec<u8>, runs: &[(u32, &Runs)]) {
-    put_varint(out, runs.len() as u64);
+pub(crate) fn put_runs<'a>(out: &mut Vec<u8>, runs: impl Iterator<Item = (u32, &'a Runs)> + Clone) {
+    put_varint(out, runs.clone().count() as u64);
     let mut next = 0;
-    for &(index, runs) in runs {
+    for (index, runs) in runs {
         put_varint(out, u64::from(index - next));
         put_varint(out, runs.iter().len() as u64);
         next = index + 1;
