@@ -208,12 +208,14 @@ interface KeyLengths {
   readonly suffixes: Uint16Array;
   /** Of all keys together. */
   readonly keyBytes: number;
+  readonly longest: number;
 }
 
 function readKeyLengths(column: ByteReader, count: number): KeyLengths {
   const shared = new Uint16Array(count);
   const suffixes = new Uint16Array(count);
   let keyBytes = 0;
+  let longest = 0;
   let before = 0;
   for (let at = 0; at < count; at++) {
     const nibbles = column.u8();
@@ -223,10 +225,11 @@ function readKeyLengths(column: ByteReader, count: number): KeyLengths {
     before = sharedHere + suffix;
     if (before > KEY_BYTES_MAX) throw corrupt("a key is too long");
     keyBytes += before;
+    longest = Math.max(longest, before);
     shared[at] = sharedHere;
     suffixes[at] = suffix;
   }
-  return { shared, suffixes, keyBytes };
+  return { shared, suffixes, keyBytes, longest };
 }
 
 function continued(column: ByteReader, nibble: number): number {
@@ -241,10 +244,10 @@ function writeKeySuffixes(column: ByteWriter, entries: readonly EncodedEntry[]):
 
 function readKeys(
   column: ByteReader,
-  { shared, suffixes }: KeyLengths,
+  { shared, suffixes, longest }: KeyLengths,
   tags: Uint8Array,
 ): string[] {
-  const bytes = new Uint8Array(KEY_BYTES_MAX);
+  const bytes = new Uint8Array(longest);
   return Array.from(tags, (tag, at) => {
     const sharedHere = shared[at] as number;
     const suffix = column.take(suffixes[at] as number);

@@ -128,9 +128,10 @@ export function idText(bytes: Uint8Array): string {
 }
 
 export function idBytes(id: string): Uint8Array {
-  return Uint8Array.from({ length: id.length / 2 }, (_, at) =>
-    Number.parseInt(id.slice(2 * at, 2 * at + 2), 16),
-  );
+  const bytes = new Uint8Array(id.length / 2);
+  for (let at = 0; at < bytes.length; at++)
+    bytes[at] = Number.parseInt(id.slice(2 * at, 2 * at + 2), 16);
+  return bytes;
 }
 
 const HEX_DIGITS = "0123456789abcdef";

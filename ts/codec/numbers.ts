@@ -7,7 +7,11 @@ export const VARINT_MAX: number = Number.MAX_SAFE_INTEGER;
 
 const INTEGER_MAX = 2 ** 53;
 const U32 = 2 ** 32;
-const U64_MAX = 2 ** 64;
+const U64_END = 2 ** 64;
+
+// Views cost more to make than most of what is read and written here.
+const floatBytes = new Uint8Array(8);
+const floatView = new DataView(floatBytes.buffer);
 
 /** What bytes are refused with that do not follow docs/format.md. */
 export function corrupt(reason: string): LastwriteError {
@@ -18,12 +22,10 @@ export function corrupt(reason: string): LastwriteError {
 export class ByteReader {
   readonly bytes: Uint8Array;
   position: number;
-  readonly #view: DataView;
 
   constructor(bytes: Uint8Array, position = 0) {
     this.bytes = bytes;
     this.position = position;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get remaining(): number {
@@ -38,15 +40,18 @@ export class ByteReader {
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#skip(2), true);
+    const low = this.u8();
+    return low + this.u8() * 2 ** 8;
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#skip(4), true);
+    const low = this.u16();
+    return low + this.u16() * 2 ** 16;
   }
 
   f64(): number {
-    return this.#view.getFloat64(this.#skip(8), true);
+    floatBytes.set(this.take(8));
+    return floatView.getFloat64(0, true);
   }
 
   /** The next `length` bytes, not copied. */
@@ -111,7 +116,6 @@ export class ByteReader {
 /** Appends numbers and bytes. */
 export class ByteWriter {
   #bytes = new Uint8Array(64);
-  #view = new DataView(this.#bytes.buffer);
   #length = 0;
 
   get length(): number {
@@ -125,27 +129,22 @@ export class ByteWriter {
   }
 
   u16(number: number): this {
-    const start = this.#grow(2);
-    this.#view.setUint16(start, number, true);
-    return this;
+    return this.u8(number & 0xff).u8(number >>> 8);
   }
 
   u32(number: number): this {
-    const start = this.#grow(4);
-    this.#view.setUint32(start, number, true);
-    return this;
+    return this.u16(number & 0xffff).u16(number >>> 16);
   }
 
   /** A u64 from a whole number; what lies beyond is written as the greatest. */
   u64(number: number): this {
-    if (number >= U64_MAX) return this.u32(U32 - 1).u32(U32 - 1);
+    if (number >= U64_END) return this.u32(U32 - 1).u32(U32 - 1);
     return this.u32(number % U32).u32(Math.floor(number / U32));
   }
 
   f64(number: number): this {
-    const start = this.#grow(8);
-    this.#view.setFloat64(start, number, true);
-    return this;
+    floatView.setFloat64(0, number, true);
+    return this.bytes(floatBytes);
   }
 
   bytes(bytes: Uint8Array): this {
@@ -189,7 +188,6 @@ export class ByteWriter {
       const grown = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
       grown.set(this.#bytes.subarray(0, start));
       this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
     }
     return start;
   }
