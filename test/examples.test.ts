@@ -64,22 +64,40 @@ function examplesOf(file: string): Example[] {
 }
 
 async function assertRuns(code: string): Promise<void> {
-  const printed: string[] = [];
-  const expected = Array.from(
-    code.matchAll(/console\.log\(.*\);(?: \}+)? \/\/ (.*)$/gmu),
-    ([, text]) => text,
-  );
-  const script = await transform(code, { loader: "ts", format: "esm", target: "node20" });
-  const body = script.code
+  const lines = code.split("\n").map((line) => {
+    const [, before, logged, expected] = PRINTS.exec(line) ?? [];
+    return logged === undefined
+      ? { script: line, expected: undefined }
+      : { script: `${before}printed(${JSON.stringify(expected)})${logged}`, expected };
+  });
+  const { code: script } = await transform(lines.map((line) => line.script).join("\n"), {
+    loader: "ts",
+    format: "esm",
+    target: "node20",
+  });
+  const body = script
     .replaceAll(/^import \* as (\w+) from "([^"]+)";$/gmu, 'const $1 = await load("$2");')
+    .replaceAll(/^import (\w+) from "([^"]+)";$/gmu, 'const { default: $1 } = await load("$2");')
     .replaceAll(/^import (\{[^}]*\}) from "([^"]+)";$/gmu, (_, names: string, from: string) => {
       return `const ${names.replaceAll(/\bas\b/gu, ":")} = await load("${from}");`;
-    })
-    .replaceAll(/^import (\w+) from "([^"]+)";$/gmu, 'const { default: $1 } = await load("$2");');
-  const log = (...values: unknown[]): void => void printed.push(format(...values));
-  await new AsyncFunction("load", "console", body)(load, { ...console, log });
-  if (expected.length > 0) expect(printed).toEqual(expected);
+    });
+  const seen = new Set<string>();
+  const printed =
+    (expected: string) =>
+    (...values: unknown[]): void => {
+      seen.add(expected);
+      expect(format(...values)).toBe(expected);
+    };
+  const silent = { ...console, log: () => {} };
+  await new AsyncFunction("load", "printed", "console", body)(load, printed, silent);
+  for (const { expected } of lines) {
+    if (expected !== undefined)
+      expect(seen, "a line that says what it prints ran").toContain(expected);
+  }
 }
+
+/** A line that says what it prints: what stands before, the arguments and what follows, the text. */
+const PRINTS = /^(.*)console\.log(\(.*\);(?: \}+)?) \/\/ (.*)$/u;
 
 const AsyncFunction = (async () => {}).constructor as new (
   ...text: string[]
