@@ -1,6 +1,8 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod oracle;
+
 use lastwrite_core::{Dictionary, ExportOptions, MergeReport, Options, Parts, ReplicaId, Value};
 
 /// Five minutes, as for everybody.
@@ -122,4 +124,130 @@ pub fn seal(frame: &mut [u8]) {
         let sum = xxh32(&frame[..body]);
         frame[body..].copy_from_slice(&sum.to_le_bytes());
     }
+}
+
+/// A row of columns with meta: see ts/engine/columns.ts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub key: Vec<u8>,
+    pub tag: u8,
+    pub payload: Vec<u8>,
+    pub hlc: u64,
+    pub stamp_replica: [u8; 16],
+    pub dot: ([u8; 16], u64),
+    pub origin: Option<([u8; 16], u64)>,
+}
+
+/// The entries of a frame, read from the columns that the engine makes of it.
+pub fn rows(frame: &[u8]) -> Vec<Row> {
+    let mut columns = Vec::new();
+    lastwrite_core::decode_entries(frame, &mut columns).expect("a frame with entries");
+    let mut at = 0;
+    let mut section = |width: usize, count: usize| {
+        at = usize::next_multiple_of(at, 8);
+        let section = columns[at..at + width * count].to_vec();
+        at += width * count;
+        section
+    };
+    let word = |section: &[u8], index: usize| {
+        u32::from_le_bytes(section[4 * index..4 * index + 4].try_into().expect("four bytes"))
+            as usize
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole numbers below 2^53"
+    )]
+    let long = |section: &[u8], index: usize| {
+        f64::from_le_bytes(section[8 * index..8 * index + 8].try_into().expect("eight bytes"))
+            as u64
+    };
+    let header = section(4, 6);
+    let [count, replicas, key_bytes, value_bytes] = [0, 2, 3, 4].map(|index| word(&header, index));
+    let (key_ends, value_ends) = (section(4, count), section(4, count));
+    let (millis, counters) = (section(8, count), section(4, count));
+    let (stamp_replicas, dot_replicas) = (section(4, count), section(4, count));
+    let dot_counters = section(8, count);
+    let (origin_replicas, origin_counters) = (section(4, count), section(8, count));
+    let ids = section(16, replicas);
+    let (tags, keys, values) = (section(1, count), section(1, key_bytes), section(1, value_bytes));
+    let id = |index: usize| -> [u8; 16] {
+        ids[16 * index..16 * index + 16].try_into().expect("16 bytes")
+    };
+    let between = |bytes: &[u8], ends: &[u8], index: usize| {
+        let start = if index == 0 { 0 } else { word(ends, index - 1) };
+        bytes[start..word(ends, index)].to_vec()
+    };
+    (0..count)
+        .map(|index| Row {
+            key: between(&keys, &key_ends, index),
+            tag: tags[index],
+            payload: between(&values, &value_ends, index),
+            hlc: long(&millis, index) << 16 | word(&counters, index) as u64,
+            stamp_replica: id(word(&stamp_replicas, index)),
+            dot: (id(word(&dot_replicas, index)), long(&dot_counters, index)),
+            origin: (word(&origin_replicas, index) != u32::MAX as usize)
+                .then(|| (id(word(&origin_replicas, index)), long(&origin_counters, index))),
+        })
+        .collect()
+}
+
+/// The digest of docs/format.md, written apart from the one under test.
+pub fn digest_of(rows: &[Row]) -> [u8; 16] {
+    let mut sum = [0_u32; 4];
+    for row in rows {
+        let short = |length: usize| u32::try_from(length).expect("a short input");
+        let halves = row.hlc.to_le_bytes();
+        let mut blocks = vec![[
+            short(row.key.len()) | u32::from(row.tag) << 16,
+            short(row.payload.len()),
+            u32::from_le_bytes(halves[..4].try_into().expect("half")),
+            u32::from_le_bytes(halves[4..].try_into().expect("half")),
+        ]];
+        for bytes in [&row.key, &row.payload] {
+            for chunk in bytes.chunks(16) {
+                let mut block = [0; 16];
+                block[..chunk.len()].copy_from_slice(chunk);
+                blocks.push(words(&block));
+            }
+        }
+        for (lane, part) in sum.iter_mut().zip(murmur(words(&row.stamp_replica), &blocks)) {
+            *lane = lane.wrapping_add(part);
+        }
+    }
+    sum.map(u32::to_be_bytes).concat().try_into().expect("16 bytes")
+}
+
+fn words(bytes: &[u8; 16]) -> [u32; 4] {
+    [0, 4, 8, 12].map(|at| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")))
+}
+
+fn murmur(mut lanes: [u32; 4], blocks: &[[u32; 4]]) -> [u32; 4] {
+    const C: [u32; 4] = [0x239b_961b, 0xab0e_9789, 0x38b3_4ae5, 0xa1e3_8b93];
+    const ADD: [u32; 4] = [0x561c_cd1b, 0x0bca_a747, 0x96cd_1c35, 0x32ac_3b17];
+    for block in blocks {
+        for lane in 0..4 {
+            let word = block[lane].wrapping_mul(C[lane]).rotate_left([15, 16, 17, 18][lane]);
+            lanes[lane] ^= word.wrapping_mul(C[(lane + 1) % 4]);
+            let turned =
+                lanes[lane].rotate_left([19, 17, 15, 13][lane]).wrapping_add(lanes[(lane + 1) % 4]);
+            lanes[lane] = turned.wrapping_mul(5).wrapping_add(ADD[lane]);
+        }
+    }
+    let length = u32::try_from(16 * blocks.len()).expect("a short input");
+    let sums = |lanes: [u32; 4]| {
+        let first = lanes.iter().fold(0_u32, |sum, &lane| sum.wrapping_add(lane));
+        [
+            first,
+            lanes[1].wrapping_add(first),
+            lanes[2].wrapping_add(first),
+            lanes[3].wrapping_add(first),
+        ]
+    };
+    let finish = |lane: u32| {
+        let lane = (lane ^ lane >> 16).wrapping_mul(0x85eb_ca6b);
+        let lane = (lane ^ lane >> 13).wrapping_mul(0xc2b2_ae35);
+        lane ^ lane >> 16
+    };
+    sums(sums(lanes.map(|lane| lane ^ length)).map(finish))
 }
