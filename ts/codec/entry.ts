@@ -70,6 +70,11 @@ export function compareDots(a: Dot, b: Dot): number {
   return compareIds(a.replicaId, b.replicaId) || a.counter - b.counter;
 }
 
+/** By dot; clones give one dot to several writes, so then by key bytes, a prefix tombstone before an entry. */
+export function compareByDot(a: Entry, b: Entry): number {
+  return compareDots(a.dot, b.dot) || compareKeys(a, b);
+}
+
 export function compareIds(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;

@@ -10,7 +10,7 @@ import {
 } from "./block.ts";
 import { NO_DOTS, type Run, type Runs, type Vector, type Version } from "./dots.ts";
 import {
-  compareDots,
+  compareByDot,
   compareIds,
   compareKeys,
   DOT_COUNTER_END,
@@ -420,7 +420,7 @@ function notEmpty<T extends ReadonlyMap<string, unknown>>(writers: T): T {
 
 function checkOrder(kind: Kind, entries: readonly Entry[]): void {
   if (kind !== KIND.delta && kind !== KIND.snapshot) return;
-  checkAscending(entries, kind === KIND.delta ? (a, b) => compareDots(a.dot, b.dot) : compareKeys);
+  checkAscending(entries, kind === KIND.delta ? compareByDot : compareKeys);
 }
 
 /** Refuses entries that do not strictly ascend. */

@@ -8,7 +8,7 @@ import {
   sharedLength,
 } from "../../codec/block.ts";
 import { hasDot, NO_DOTS, type Version } from "../../codec/dots.ts";
-import { compareDots, compareKeys, idBytes } from "../../codec/entry.ts";
+import { compareByDot, compareKeys, idBytes } from "../../codec/entry.ts";
 import { deltaIdOf, encodeFrame, type Header, KIND } from "../../codec/frame.ts";
 import { ByteWriter } from "../../codec/numbers.ts";
 import { encodeVersion } from "../../codec/version.ts";
@@ -35,12 +35,7 @@ export function exportLimits({
 /** The parts of a delta since `base`. */
 export function exportDelta(state: State, base: Version, limits: ExportLimits): Uint8Array[] {
   const entries = [...state.holdings.all()].filter((held) => !hasDot(base, held.dot));
-  return exportParts(
-    state,
-    { kind: KIND.delta, base },
-    entries.toSorted((a, b) => compareDots(a.dot, b.dot)),
-    limits,
-  );
+  return exportParts(state, { kind: KIND.delta, base }, entries.toSorted(compareByDot), limits);
 }
 
 /** The parts of a snapshot. */

@@ -4,7 +4,7 @@ import { LastwriteError } from "../../errors.ts";
 import type { Vector } from "../../codec/dots.ts";
 import {
   compareBeforeDot,
-  compareDots,
+  compareByDot,
   compareHlcs,
   compareStamps,
   type Dot,
@@ -97,7 +97,7 @@ export function restampUnsent(state: State, now: number): number {
   state.clock = start;
   const beyond = [...state.holdings.all()]
     .filter((held) => isOwnUnsent(state, held) && compareHlcs(held.stamp, start) > 0)
-    .toSorted((a, b) => compareStamps(a.stamp, b.stamp) || compareDots(a.dot, b.dot));
+    .toSorted((a, b) => compareStamps(a.stamp, b.stamp) || compareByDot(a, b));
   for (const held of beyond) putOwn(state, { ...held, stamp: nextStamp(state, now) }, held.origin);
   state.settleLog();
   return beyond.length;

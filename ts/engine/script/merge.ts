@@ -9,7 +9,7 @@ import {
   vectorCovers,
   type Version,
 } from "../../codec/dots.ts";
-import { compareDots, type Dot, type Entry, sameWrite, type Stamp } from "../../codec/entry.ts";
+import { compareByDot, type Dot, type Entry, sameWrite, type Stamp } from "../../codec/entry.ts";
 import { type Frame, KIND } from "../../codec/frame.ts";
 import type { Change } from "../columns.ts";
 import { mergeEntries } from "./holdings.ts";
@@ -119,7 +119,7 @@ export function takeSpareId(state: State): void {
   const clonedId = state.replicaId;
   state.replicaId = state.spareId;
   const own = [...state.holdings.all()].filter((held) => held.dot.replicaId === clonedId);
-  for (const held of own.toSorted((a, b) => compareDots(a.dot, b.dot))) {
+  for (const held of own.toSorted(compareByDot)) {
     state.put({ ...held, dot: state.addOwnDot() }, held.isUnsent);
     state.raiseFloor(held.stamp);
   }

@@ -2,7 +2,7 @@
 
 import { LastwriteError } from "../../errors.ts";
 import { hasDot, NO_DOTS, type Version } from "../../codec/dots.ts";
-import { compareDots, type Entry, sameWrite } from "../../codec/entry.ts";
+import { compareByDot, type Entry, sameWrite } from "../../codec/entry.ts";
 import type { Frame } from "../../codec/frame.ts";
 import { dropCovered, mergeEntries, scratchTarget, wins } from "./holdings.ts";
 import {
@@ -84,7 +84,7 @@ function unseenBy(snapshot: Frame, state: State): HeldEntry[] {
   };
   return [...state.holdings.all()]
     .filter(isUnseen)
-    .toSorted((a, b) => Number(b.isPrefix) - Number(a.isPrefix) || compareDots(a.dot, b.dot));
+    .toSorted((a, b) => Number(b.isPrefix) - Number(a.isPrefix) || compareByDot(a, b));
 }
 
 /** Merges rescued entries, gives the winners new dots, and returns how many these are. */
