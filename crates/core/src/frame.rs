@@ -258,6 +258,11 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Calls back with the chunks of a frame that was checked some time before.
+    pub fn chunks_anew(&self, take: impl FnMut(&Chunk)) {
+        self.read_chunks(&mut Chunk::default(), take);
+    }
+
     fn read_chunks(&self, chunk: &mut Chunk, mut take: impl FnMut(&Chunk)) {
         let mut reader = BlockReader::new(self.replicas.len());
         let mut blocks = Reader::new(self.blocks);
@@ -274,7 +279,7 @@ impl<'a> Frame<'a> {
 
     /// Calls back with every entry of a frame that was checked some time before.
     pub fn entries_anew(&self, mut take: impl FnMut(&[u8], &EntryBytes<'a>)) {
-        self.read_chunks(&mut Chunk::default(), |chunk| self.chunk_entries(chunk, &mut take));
+        self.chunks_anew(|chunk| self.chunk_entries(chunk, &mut take));
     }
 
     fn chunk_entries(&self, chunk: &Chunk, take: &mut impl FnMut(&[u8], &EntryBytes<'a>)) {

@@ -1,12 +1,13 @@
 //! What goes beyond merging: collection of tombstones, new stamps, re-reading, and loading.
 
+use core::ops::Range;
 use std::collections::BTreeSet;
 
 use crate::block::Chunk;
 use crate::dictionary::{Dictionary, Options, is_watched};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Frame, SNAPSHOT, VERSION};
-use crate::merge::{FrameNodes, MergeReport, SenderVersion, named_counter};
+use crate::merge::{BATCH, FrameNodes, MergeReport, SenderVersion, named_counter};
 use crate::order::Order;
 use crate::prefixes::Prefixes;
 use crate::records::{Fields, NodeDot, Record, Records};
@@ -198,25 +199,14 @@ impl Dictionary {
         self.records.reserve(snapshot.entries, snapshot.key_bytes);
         for frame in &snapshot.parts {
             let mut nodes = FrameNodes::new(frame.replicas);
-            frame.entries_anew(|key, entry| {
-                let mut dot = |(index, counter)| NodeDot { node: nodes.get(index, self), counter };
-                let (dot, origin) =
-                    (dot((entry.dot_replica, entry.counter)), entry.origin.map(dot));
-                let stamp_node = nodes.get(entry.stamp_replica, self);
-                let fields = Fields {
-                    value: entry.value,
-                    hlc: entry.hlc,
-                    stamp_node,
-                    dot,
-                    origin,
-                    unsent: false,
-                };
-                if entry.is_prefix() {
-                    let record = self.records.insert(key, 0, &fields, &self.nodes);
-                    self.prefixes.insert(key, record);
-                } else {
-                    let hash = self.records.hash(key);
-                    self.records.insert(key, hash, &fields, &self.nodes);
+            frame.chunks_anew(|chunk| {
+                for from in (0..chunk.len()).step_by(BATCH) {
+                    self.install_batch(
+                        frame,
+                        chunk,
+                        from..chunk.len().min(from + BATCH),
+                        &mut nodes,
+                    );
                 }
             });
         }
@@ -232,6 +222,38 @@ impl Dictionary {
         }
         self.clock = self.clock.max(snapshot.hlc_max);
         self.floor = self.floor.max(snapshot.hlc_max);
+    }
+
+    fn install_batch(
+        &mut self,
+        frame: &Frame<'_>,
+        chunk: &Chunk,
+        batch: Range<usize>,
+        nodes: &mut FrameNodes<'_>,
+    ) {
+        let mut hashes = [0; BATCH];
+        for (hash, at) in hashes.iter_mut().zip(batch.clone()) {
+            *hash = self.records.hash(chunk.key(at));
+        }
+        self.records.ask_slots(&hashes[..batch.len()]);
+        for (hash, at) in hashes.into_iter().zip(batch) {
+            let (key, entry) = (chunk.key(at), chunk.entry(at, frame.bytes));
+            let mut dot = |(index, counter)| NodeDot { node: nodes.get(index, self), counter };
+            let (dot, origin) = (dot((entry.dot_replica, entry.counter)), entry.origin.map(dot));
+            let stamp_node = nodes.get(entry.stamp_replica, self);
+            let fields = Fields {
+                value: entry.value,
+                hlc: entry.hlc,
+                stamp_node,
+                dot,
+                origin,
+                unsent: false,
+            };
+            let record = self.records.insert(key, hash, &fields, &self.nodes);
+            if entry.is_prefix() {
+                self.prefixes.insert(key, record);
+            }
+        }
     }
 
     /// The entries of `before` that the snapshot just installed has not seen, by dot.

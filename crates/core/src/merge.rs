@@ -5,7 +5,6 @@ use crate::columns::{Columns, NO_CHANGES, NO_ENTRIES};
 use crate::dictionary::{Dictionary, is_watched};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{CHANGES, Checked, DELTA, Frame, SNAPSHOT};
-use crate::prefetch::prefetch;
 use crate::records::{Fields, NodeDot, Record};
 use crate::stamp::{Dot, ReplicaId, Stamp, millis_of};
 use crate::value::Value;
@@ -16,9 +15,7 @@ const PENDING_MAX: usize = 64;
 /// Runs of part numbers that are remembered of a delta.
 const PART_RUNS_MAX: usize = 1_024;
 /// Entries that are looked up together, so that memory answers them side by side.
-const BATCH: usize = 32;
-/// Below this many entries the table is in the cache, and looking ahead only costs.
-const BATCH_FROM: usize = 1 << 15;
+pub(crate) const BATCH: usize = 32;
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -430,20 +427,11 @@ impl Dictionary {
         merge: &mut Merge<'_>,
     ) {
         let mut hashes = [0; BATCH];
-        let looks_ahead = self.records.held() >= BATCH_FROM;
         for (hash, at) in hashes.iter_mut().zip(batch.clone()) {
             *hash = self.records.hash(chunk.key(at));
-            if looks_ahead {
-                prefetch(self.records.slot(*hash));
-            }
         }
-        if looks_ahead {
-            for &hash in &hashes[..batch.len()] {
-                if let Some(header) = self.records.first_header(hash) {
-                    prefetch(header);
-                }
-            }
-        }
+        self.records.ask_slots(&hashes[..batch.len()]);
+        self.records.ask_records(&hashes[..batch.len()]);
         for (hash, at) in hashes.into_iter().zip(batch) {
             let entry = chunk.entry(at, frame.bytes);
             if !entry.is_prefix() {

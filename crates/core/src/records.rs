@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use crate::hash::{Lanes, entry_hash, table_hash};
+use crate::prefetch::prefetch;
 use crate::stamp::{ReplicaId, Stamp};
 use crate::value::{PREFIX, Value, is_live};
 use crate::version::Nodes;
@@ -38,6 +39,8 @@ const SLOTS_MIN: usize = 16;
 const LOG_SLACK: usize = 64;
 /// Bytes that are not worth a packing.
 const WASTE_MIN: usize = 1 << 16;
+/// With fewer slots the table is in the cache, and asking ahead only costs.
+const SLOTS_IN_CACHE: usize = 1 << 15;
 /// Own counters between two marks of a writer.
 const MARK_GAP: u64 = 64;
 
@@ -332,16 +335,29 @@ impl Records {
         }
     }
 
-    /// The slot where a search begins.
+    /// Asks memory for the slots of these keys, so that they come side by side.
     #[inline]
-    pub fn slot(&self, hash: u32) -> &u64 {
-        &self.slots[self.home(hash)]
+    pub fn ask_slots(&self, hashes: &[u32]) {
+        if self.slots.len() >= SLOTS_IN_CACHE {
+            hashes.iter().for_each(|&hash| prefetch(&self.slots[self.home(hash)]));
+        }
     }
 
-    /// The first byte of the record that a search meets first.
+    /// Asks memory for the records that the searches for these keys meet first.
     #[inline]
-    pub fn first_header(&self, hash: u32) -> Option<&u8> {
-        self.arena.get(Self::at(low_half(*self.slot(hash))))
+    pub fn ask_records(&self, hashes: &[u32]) {
+        if self.slots.len() >= SLOTS_IN_CACHE {
+            for &hash in hashes {
+                let at = Self::at(low_half(self.slots[self.home(hash)]));
+                // A record with a key of usual length lies in one or two lines of the cache.
+                if let (Some(first), Some(last)) =
+                    (self.arena.get(at), self.arena.get(at + HEADER + 16))
+                {
+                    prefetch(first);
+                    prefetch(last);
+                }
+            }
+        }
     }
 
     /// Puts a record into the table, where its key is not.
