@@ -11,7 +11,7 @@ use crate::order::Order;
 use crate::prefixes::Prefixes;
 use crate::records::{Fields, Former, NodeDot, Record, Records};
 use crate::stamp::{Dot, ReplicaId, Stamp, millis_of, tick};
-use crate::value::{PREFIX, Value};
+use crate::value::{PREFIX, VALUE_BYTES_MAX, Value};
 use crate::version::{Nodes, Seen};
 
 /// What a dictionary is made with.
@@ -237,10 +237,11 @@ impl Dictionary {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidKey`].
+    /// [`ErrorKind::InvalidKey`]; [`ErrorKind::InvalidValue`] for more than 1 MiB.
     #[inline]
     pub fn set(&mut self, key: &str, value: Value<'_>, now: u64) -> Result<Written> {
         let key = check_key(key)?;
+        check_value(value)?;
         let hash = self.records.hash(key);
         let held = self.records.find_hashed(key, hash);
         Ok(self.write_now(key, hash, held, value, now))
@@ -266,7 +267,7 @@ impl Dictionary {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidKey`]; [`ErrorKind::ClockDrift`] for a stamp beyond `now` and the drift limit; [`ErrorKind::BelowHorizon`] for
+    /// [`ErrorKind::InvalidKey`]; [`ErrorKind::InvalidValue`]; [`ErrorKind::ClockDrift`] for a stamp beyond `now` and the drift limit; [`ErrorKind::BelowHorizon`] for
     /// one at or below the greatest collected stamp, as nobody can know any more whether the key was removed.
     pub fn write_at(
         &mut self,
@@ -276,6 +277,7 @@ impl Dictionary {
         now: u64,
     ) -> Result<Written> {
         let key = check_key(key)?;
+        value.map_or(Ok(()), check_value)?;
         if millis_of(stamp.hlc) > self.limit(now) {
             return Err(Error::new(
                 ErrorKind::ClockDrift,
@@ -590,6 +592,16 @@ pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 /// Whether `key` begins with one of the prefixes that patches are for.
 pub(crate) fn is_watched(watched: &[Box<[u8]>], key: &[u8]) -> bool {
     watched.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// The bytes of a value are taken to be canonical: [`Value::from_canonical`] sees to that.
+#[inline]
+fn check_value(value: Value<'_>) -> Result<()> {
+    if value.is_live() && value.payload.len() < VALUE_BYTES_MAX {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::InvalidValue, "a value has at most 1 MiB, and is no tombstone"))
+    }
 }
 
 fn check_key(key: &str) -> Result<&[u8]> {

@@ -317,10 +317,10 @@ impl Dictionary {
         }
         for rescued in entries {
             let hash = self.records.hash(&rescued.key);
-            let held = self.records.find_hashed(&rescued.key, hash);
-            if self.entry_wins(&rescued.key, &rescued.fields(), held) {
+            let there = self.records.find_hashed(&rescued.key, hash);
+            if self.entry_wins(&rescued.key, &rescued.fields(), there) {
                 let dot = self.next_dot();
-                self.put(&rescued.key, hash, held, &Fields { dot, ..rescued.fields() });
+                self.put(&rescued.key, hash, there, &Fields { dot, ..rescued.fields() });
                 self.floor = self.floor.max(rescued.hlc);
                 report.applied += 1;
             }

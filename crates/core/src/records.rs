@@ -339,7 +339,9 @@ impl Records {
     #[inline]
     pub fn ask_slots(&self, hashes: &[u32]) {
         if self.slots.len() >= SLOTS_IN_CACHE {
-            hashes.iter().for_each(|&hash| prefetch(&self.slots[self.home(hash)]));
+            for &hash in hashes {
+                prefetch(&self.slots[self.home(hash)]);
+            }
         }
     }
 
