@@ -5,7 +5,7 @@
 //! tells the arguments, crates/core/src/host.rs what the calls do.
 
 mod addon;
-mod per_key;
+mod raw;
 
 use lastwrite_core::Result;
 use lastwrite_core::host::{Answer, Host, Request};
@@ -25,7 +25,7 @@ pub fn load(mut exports: Object<'_>, env: Env) -> napi::Result<()> {
     };
     let desk = addon::install(env.raw()).ok_or_else(failed)?;
     exports.set_named_property("desk", desk)?;
-    if per_key::register(env.raw(), exports.raw()) { Ok(()) } else { Err(failed()) }
+    if raw::register(env.raw(), exports.raw()) { Ok(()) } else { Err(failed()) }
 }
 
 macro_rules! calls {
@@ -41,10 +41,10 @@ macro_rules! calls {
 }
 
 calls! {
-    create close set write_at delete_prefix size stamp_of scan begin
-    commit rollback merge refusals patch watch version horizon digest
-    replica_id set_spare_id delta snapshot changes_since head collect_tombstones restamp reread
-    fingerprints hashes entries_by_hash decode_entries encode_entries scratch_merge part reason release
+    create close set write_at delete_prefix size stamp_of scan begin commit rollback refusals
+    patch watch horizon digest replica_id set_spare_id snapshot changes_since head
+    collect_tombstones restamp reread fingerprints hashes entries_by_hash decode_entries
+    encode_entries scratch_merge part reason release
     #[cfg(feature = "test-hooks")] inject_panic
     #[cfg(feature = "test-hooks")] probes
     #[cfg(feature = "test-hooks")] craft_keys

@@ -1,11 +1,12 @@
-//! The calls made once for each key: raw callbacks, because the conversions of `#[napi]` cost more than the work.
-//! Their arguments are the handle, the key, the value, and the time in milliseconds.
+//! The calls made once for each key or each live write: raw callbacks, because what `#[napi]` does around a call (130 ns, see
+//! docs/decisions/boundary.md) would cost more than the work. Those for a key take the handle, the key, the value, and the time in
+//! milliseconds; the others what all other calls take.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use lastwrite_core::host::{Answer, Request, integer, key, written};
+use lastwrite_core::host::{Answer, Host, Request, integer, key, written};
 use lastwrite_core::{Result, Value, decode_number, encode_number, value};
 use napi::sys::{self, ValueType};
 
@@ -18,11 +19,14 @@ const TEXT_BUFFER_BYTES: usize = 4096;
 
 /// Adds the callbacks to the exports.
 pub fn register(env: sys::napi_env, exports: sys::napi_value) -> bool {
-    let callbacks: [(&CStr, sys::napi_callback); 4] = [
+    let callbacks: [(&CStr, sys::napi_callback); 7] = [
         (c"getPlain", Some(get)),
         (c"setPlain", Some(set)),
         (c"has", Some(has)),
         (c"delete", Some(delete)),
+        (c"merge", Some(merge)),
+        (c"version", Some(version)),
+        (c"delta", Some(delta)),
     ];
     callbacks.into_iter().all(|(name, callback)| {
         let mut function = ptr::null_mut();
@@ -50,7 +54,7 @@ unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) -> s
     };
     // Null becomes undefined.
     let mut plain = ptr::null_mut();
-    let handle = call.handle();
+    let handle = call.unsigned(0);
     let number = addon.call(handle, |host, desk| {
         let mut key = Text::new();
         let key = call.key(&mut key)?;
@@ -74,7 +78,7 @@ unsafe extern "C" fn set(env: sys::napi_env, info: sys::napi_callback_info) -> s
     let Some((call, addon)) = (unsafe { Call::<4>::begin(env, info) }) else {
         return ptr::null_mut();
     };
-    let handle = call.handle();
+    let handle = call.unsigned(0);
     let number = addon.call(handle, |host, _| {
         let (mut key, mut text, mut number) = (Text::new(), Text::new(), [0; 8]);
         let value = call.value(&mut text, &mut number);
@@ -91,7 +95,7 @@ unsafe extern "C" fn has(env: sys::napi_env, info: sys::napi_callback_info) -> s
     let Some((call, addon)) = (unsafe { Call::<2>::begin(env, info) }) else {
         return ptr::null_mut();
     };
-    let handle = call.handle();
+    let handle = call.unsigned(0);
     let number = addon.call(handle, |host, _| {
         let has = host.dictionary(handle)?.has(call.key(&mut Text::new())?);
         Ok(Answer::Number(f64::from(u8::from(has))))
@@ -105,11 +109,47 @@ unsafe extern "C" fn delete(env: sys::napi_env, info: sys::napi_callback_info) -
     let Some((call, addon)) = (unsafe { Call::<3>::begin(env, info) }) else {
         return ptr::null_mut();
     };
-    let handle = call.handle();
+    let handle = call.unsigned(0);
     let number = addon.call(handle, |host, _| {
         host.dictionary(handle)?
             .delete(call.key(&mut Text::new())?, integer(call.double(2)))
             .map(written)
+    });
+    call.number(number)
+}
+
+macro_rules! callbacks {
+    ($($name:ident)*) => {$(
+        #[doc = concat!("See [`Host::", stringify!($name), "`].")]
+        unsafe extern "C" fn $name(
+            env: sys::napi_env,
+            info: sys::napi_callback_info,
+        ) -> sys::napi_value {
+            // SAFETY: these are the arguments of the running callback.
+            unsafe { pass(env, info, Host::$name) }
+        }
+    )*};
+}
+
+callbacks! { merge version delta }
+
+/// # Safety
+///
+/// `env` and `info` must be those of the running callback, and this the only use of `info`.
+#[inline]
+unsafe fn pass(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    body: impl FnOnce(&mut Host, &Request<'_>) -> Result<Answer>,
+) -> sys::napi_value {
+    // SAFETY: as the caller promised.
+    let Some((call, addon)) = (unsafe { Call::<3>::begin(env, info) }) else {
+        return ptr::null_mut();
+    };
+    let handle = call.unsigned(0);
+    let number = addon.call(handle, |host, desk| {
+        let input = call.long().unwrap_or_else(|| &desk.body[..call.unsigned(1) as usize]);
+        body(host, &Request { handle, desk, input })
     });
     call.number(number)
 }
@@ -141,11 +181,36 @@ impl<const N: usize> Call<N> {
     }
 
     #[inline]
-    fn handle(&self) -> u32 {
-        let mut handle = u32::MAX;
+    fn unsigned(&self, index: usize) -> u32 {
+        let mut number = 0;
         // SAFETY: the value is an argument of this callback, the pointer is to a live variable.
-        unsafe { sys::napi_get_value_uint32(self.env, self.arguments[0], &raw mut handle) };
-        handle
+        unsafe { sys::napi_get_value_uint32(self.env, self.arguments[index], &raw mut number) };
+        number
+    }
+
+    /// The bytes of an argument that did not fit on the desk.
+    #[inline]
+    fn long(&self) -> Option<&[u8]> {
+        let (mut length, mut data) = (0, ptr::null_mut());
+        let (kind, buffer, offset) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the value is an argument of this callback, the pointers are to live variables or null, which Node skips.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                self.env,
+                self.arguments[2],
+                kind,
+                &raw mut length,
+                &raw mut data,
+                buffer,
+                offset,
+            )
+        };
+        if status != sys::Status::napi_ok || data.is_null() {
+            return None;
+        }
+        // SAFETY: Node says that so many bytes are there (ts/engine/native.ts passes no array but of bytes, of no shared memory),
+        // and JavaScript, which alone could change them, waits.
+        Some(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) })
     }
 
     #[inline]
