@@ -528,9 +528,12 @@ impl Records {
         } else {
             self.count_out(record, nodes);
             self.log.pop();
+            self.wasted_heap += self.heap_length(record);
         }
         let at = Self::at(record);
         self.arena[at..at + HEADER].copy_from_slice(&former.header);
+        // It was counted as waste when it was replaced or dropped.
+        self.wasted_heap -= self.heap_length(record);
         self.put_origin(record, former.origin);
         self.count_record_in(record, nodes);
         if was_dropped && self.tag(record) != PREFIX {
