@@ -147,14 +147,17 @@ export function readBlock(
   const origins = columns.read(COLUMN.origins, (column) => readOrigins(column, count, ids));
   const values = readValues(columns, tags);
 
-  return Array.from(tags, (tag, at) => ({
-    key: keys[at] as string,
-    isPrefix: tag === TAG.prefix,
-    value: values[at],
-    stamp: { ...(stamps[at] as Hlc), replicaId: ids[stampWriters[at] as number] as string },
-    dot: { replicaId: ids[writers[at] as number] as string, counter: counters[at] as number },
-    origin: origins.get(at),
-  }));
+  return keys.map((key, at) => {
+    const { millis, counter } = stamps[at] as Hlc;
+    return {
+      key,
+      isPrefix: tags[at] === TAG.prefix,
+      value: values[at],
+      stamp: { millis, counter, replicaId: ids[stampWriters[at] as number] as string },
+      dot: { replicaId: ids[writers[at] as number] as string, counter: counters[at] as number },
+      origin: origins.get(at),
+    };
+  });
 }
 
 /** Columns by id; each has to be used up exactly. */

@@ -86,11 +86,7 @@ export class SeenDots implements Version {
       else seen.push(counter);
     }
     for (const [id, seen] of counters) {
-      seen.sort((a, b) => a - b);
-      this.#except(
-        id,
-        seen.map((counter) => ({ first: counter, last: counter })),
-      );
+      this.#except(id, runsOf(seen.toSorted((a, b) => a - b)));
     }
     this.settle(ownId);
   }
@@ -129,6 +125,22 @@ export class SeenDots implements Version {
     if (beyond.length > 0) this.exceptions.set(id, beyond);
     else this.exceptions.delete(id);
   }
+}
+
+/** Ascending counters, of which some may stand twice, as runs. */
+function runsOf(counters: readonly number[]): Run[] {
+  const runs: Run[] = [];
+  let first = 0;
+  let last = -1;
+  for (const counter of counters) {
+    if (counter > last + 1) {
+      if (first > 0) runs.push({ first, last });
+      first = counter;
+    }
+    last = counter;
+  }
+  if (first > 0) runs.push({ first, last });
+  return runs;
 }
 
 function runsBeyond(runs: readonly Run[], closed: number): readonly Run[] {
