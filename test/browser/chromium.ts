@@ -1,0 +1,30 @@
+/** The browser of the tests: Debian's Chromium, which `bash scripts/chromium.sh` installs. */
+
+import { existsSync } from "node:fs";
+
+import { type Browser, chromium } from "playwright-core";
+
+const path = "/usr/bin/chromium";
+
+/** Where it has to be there, a test without it fails; elsewhere it is skipped where everyone sees it. */
+export const isBrowserRequired: boolean = (process.env["CI"] ?? "") !== "";
+
+/** Why there is no browser; empty where there is one. */
+export const browserAbsence: string = existsSync(path)
+  ? ""
+  : `there is no ${path}; bash scripts/chromium.sh installs it`;
+
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: path,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
