@@ -267,8 +267,11 @@ impl Dictionary {
         };
         let mut ranked: Vec<(u64, Record)> =
             records.iter().map(|&record| (rank(record), record)).collect();
-        if !ranked.is_sorted() {
-            ranked.sort_unstable();
+        if !ranked.is_sorted_by(|(a, _), (b, _)| a < b) {
+            // Clones give one dot to several entries: then keys decide.
+            ranked.sort_unstable_by(|&(a, left), &(b, right)| {
+                a.cmp(&b).then_with(|| self.snapshot_order(left, right))
+            });
             records.clear();
             records.extend(ranked.into_iter().map(|(_, record)| record));
         }

@@ -1,5 +1,7 @@
 //! Frames: header, blocks and checksum. Reading takes no memory.
 
+use core::cmp::Ordering;
+
 use crate::block::{Block, BlockReader, Chunk, EntryBytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::checksum;
@@ -232,13 +234,9 @@ impl<'a> Frame<'a> {
             while reader.next(chunk)? {
                 checked.chunks += 1;
                 chunk.check(self.bytes)?;
+                order.chunk(self.kind, chunk, self.bytes)?;
                 for at in 0..chunk.len() {
                     let entry = chunk.entry(at, self.bytes);
-                    match self.kind {
-                        DELTA => order.dot((entry.dot_replica, entry.counter))?,
-                        SNAPSHOT => order.key(chunk.key(at), entry.is_prefix())?,
-                        _ => {}
-                    }
                     checked.hlc_max = checked.hlc_max.max(entry.hlc);
                     checked.has_prefixes |= entry.is_prefix();
                     look(chunk.key(at), &entry);
@@ -299,32 +297,43 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Sees to the order of the entries of a frame.
+/// Sees to the order of the entries of a frame, strictly ascending.
 #[derive(Default)]
 struct OrderCheck {
-    dot: Option<(usize, u64)>,
+    /// The last entry of the chunk before: its dot, its key, and whether it is no prefix tombstone.
+    dot: (usize, u64),
     key: Vec<u8>,
-    /// Whether an entry of `key` was met; before that, the empty key stands for nothing.
-    rank: u8,
+    is_entry: bool,
+    is_begun: bool,
 }
 
 impl OrderCheck {
-    fn dot(&mut self, dot: (usize, u64)) -> Result<()> {
-        if self.dot.replace(dot) >= Some(dot) {
-            return Err(Error::corrupt("the dots of a delta are out of order"));
+    fn chunk(&mut self, kind: u8, chunk: &Chunk, frame: &[u8]) -> Result<()> {
+        if kind != DELTA && kind != SNAPSHOT {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Keys ascend; of one key the prefix tombstone, of rank 1, comes before the entry, of rank 2.
-    fn key(&mut self, key: &[u8], is_prefix: bool) -> Result<()> {
-        let rank = if is_prefix { 1 } else { 2 };
-        if (self.key.as_slice(), self.rank) >= (key, rank) {
-            return Err(Error::corrupt("the keys of a snapshot are out of order"));
+        for at in 0..chunk.len() {
+            let entry = chunk.entry(at, frame);
+            // Keys decide among the entries of one dot, which clones leave behind.
+            let dot = if kind == DELTA { (entry.dot_replica, entry.counter) } else { (0, 0) };
+            let is_entry = !entry.is_prefix();
+            let ascends = match self.dot.cmp(&dot) {
+                Ordering::Less => true,
+                Ordering::Greater => false,
+                Ordering::Equal => {
+                    let last = if at == 0 { &self.key } else { chunk.key(at - 1) };
+                    !self.is_begun || (last, self.is_entry) < (chunk.key(at), is_entry)
+                }
+            };
+            if !ascends {
+                return Err(Error::corrupt("the entries of the frame are out of order"));
+            }
+            self.dot = dot;
+            self.is_entry = is_entry;
+            self.is_begun = true;
         }
         self.key.clear();
-        self.key.extend_from_slice(key);
-        self.rank = rank;
+        self.key.extend_from_slice(chunk.key(chunk.len() - 1));
         Ok(())
     }
 }

@@ -131,7 +131,9 @@ impl Dictionary {
                 (self.records.stamp(record, &self.nodes), self.records.dot(record).counter, record)
             })
             .collect();
-        due.sort_unstable();
+        due.sort_unstable_by(|a, b| {
+            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| self.snapshot_order(a.2, b.2))
+        });
         for &(_, _, record) in &due {
             self.clock = tick(self.clock, now);
             let dot = self.next_dot();
@@ -272,7 +274,9 @@ impl Dictionary {
                 Rescued { key, payload, tag: value.tag, hlc, stamp_node, dot, origin }
             })
             .collect();
-        rescued.sort_unstable_by_key(|rescued| self.dot(rescued.dot));
+        rescued.sort_unstable_by(|a, b| {
+            self.dot(a.dot).cmp(&self.dot(b.dot)).then_with(|| a.key.cmp(&b.key))
+        });
         rescued
     }
 

@@ -358,7 +358,9 @@ impl Dictionary {
             .filter(|(dot, _)| dot.node == old)
             .map(|(dot, record)| (dot.counter, record))
             .collect();
-        own.sort_unstable();
+        own.sort_unstable_by(|&(a, left), &(b, right)| {
+            a.cmp(&b).then_with(|| self.snapshot_order(left, right))
+        });
         self.own = self.nodes.intern(self.spare);
         for (_, record) in own {
             let dot = self.next_dot();
