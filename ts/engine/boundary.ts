@@ -146,14 +146,29 @@ export abstract class Boundary {
 
   /** Throws what an answer below 0 means. */
   fail(answer: number): never {
-    const length = this.calls.reason(0, 0);
-    if (this.numbers.length === 0) this.renew();
-    const reason =
-      length >= 0 ? decoder.decode(this.copy(length)) : "it panicked when asked why it failed";
-    const error = length >= 0 ? failure(-answer, reason) : undefined;
+    let number = answer;
+    let length = this.#reason();
+    if (length < 0) {
+      // Asking panicked; the message of that is the next reason.
+      number = length;
+      length = this.#reason();
+    }
+    const reason = length >= 0 ? decoder.decode(this.copy(length)) : "nothing";
+    const error = failure(-number, reason);
     if (error !== undefined) throw error;
     this.panic = reason;
     throw poisoned(reason);
+  }
+
+  /** How long the reason is that then can be taken. */
+  #reason(): number {
+    try {
+      const length = this.calls.reason(0, 0);
+      if (this.numbers.length === 0) this.renew();
+      return length;
+    } catch (error) {
+      throw this.trapped(error);
+    }
   }
 
   /** Ends the engine, whose call threw `error`, and says so. */

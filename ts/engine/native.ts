@@ -55,6 +55,12 @@ class NativeBoundary extends Boundary {
     return bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes;
   }
 
+  override close(handle: number): void {
+    // What did not panic itself can still be freed.
+    if (this.panic === undefined) super.close(handle);
+    else this.addon.close(handle, 0);
+  }
+
   protected override copyLong(length: number): Uint8Array {
     const bytes = new Uint8Array(length);
     const answer = this.addon.take(bytes);
