@@ -50,7 +50,8 @@ export interface Header {
   readonly isTainted?: boolean;
 }
 
-export interface Frame {
+/** A header that was read: nothing is left out but what a frame need not have. */
+export interface FrameHeader {
   readonly kind: Kind;
   readonly part: Part | undefined;
   readonly base: Version | undefined;
@@ -59,7 +60,17 @@ export interface Frame {
   readonly collected: Stamp | undefined;
   readonly end: Runs | undefined;
   readonly isTainted: boolean;
+}
+
+export interface Frame extends FrameHeader {
   readonly entries: readonly Entry[];
+}
+
+/** A frame of which the header has been read, and the entries have not. */
+export interface OpenFrame {
+  readonly header: FrameHeader;
+  /** Reads them all; once only. */
+  readonly readEntries: () => Entry[];
 }
 
 /**
@@ -69,19 +80,18 @@ export interface Frame {
  * take more than 64 times the bytes of the frame.
  */
 export function decodeFrame(bytes: Uint8Array, kinds: readonly Kind[]): Frame {
-  const { kind, content } = openFrame(bytes, kinds);
+  const { header, readEntries } = openFrame(bytes, kinds);
+  return { ...header, entries: readEntries() };
+}
+
+/** As `decodeFrame`, for callers that judge the header before they read on. */
+export function openFrame(bytes: Uint8Array, kinds: readonly Kind[]): OpenFrame {
+  const { kind, content } = readStart(bytes, kinds);
   const { ids, ...header } = readHeader(content, kind);
-  const entries: Entry[] = [];
-  const budget = { left: EXPANSION_MAX * bytes.length };
-  while (content.remaining > 0) {
-    if (kind === KIND.version || entries.length % BLOCK_ENTRIES_MAX !== 0) {
-      throw corrupt("a frame has a block where none may be");
-    }
-    // No spread: 4,096 arguments a block add up on the stack of small devices.
-    for (const entry of readBlock(content, ids, budget)) entries.push(entry);
-  }
-  checkOrder(kind, entries);
-  return { ...header, entries };
+  return {
+    header,
+    readEntries: () => readBlocks(content, kind, ids, EXPANSION_MAX * bytes.length),
+  };
 }
 
 export function encodeFrame(header: Header, entries: readonly EncodedEntry[] = []): Uint8Array {
@@ -148,7 +158,7 @@ const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
 
 const TAINTED = 1;
 
-function openFrame(bytes: Uint8Array, kinds: readonly Kind[]): { kind: Kind; content: ByteReader } {
+function readStart(bytes: Uint8Array, kinds: readonly Kind[]): { kind: Kind; content: ByteReader } {
   if (bytes.length < CHECKSUM_BYTES) throw corrupt("these bytes are no frame");
   const contentEnd = bytes.length - CHECKSUM_BYTES;
   if (checksum(bytes.subarray(0, contentEnd)) !== new ByteReader(bytes, contentEnd).u32()) {
@@ -174,10 +184,7 @@ function openFrame(bytes: Uint8Array, kinds: readonly Kind[]): { kind: Kind; con
   return { kind, content };
 }
 
-function readHeader(
-  content: ByteReader,
-  kind: Kind,
-): Omit<Frame, "entries"> & { ids: readonly string[] } {
+function readHeader(content: ByteReader, kind: Kind): FrameHeader & { ids: readonly string[] } {
   const fields = readFields(content, kind);
   const read = <T>(id: number, readField: (field: ByteReader) => T): T | undefined => {
     const bytes = fields.get(id);
@@ -416,6 +423,25 @@ function readHlc(field: ByteReader): Hlc {
 function notEmpty<T extends ReadonlyMap<string, unknown>>(writers: T): T {
   if (writers.size === 0) throw corrupt("a field is empty, and given all the same");
   return writers;
+}
+
+function readBlocks(
+  content: ByteReader,
+  kind: Kind,
+  ids: readonly string[],
+  bytesMax: number,
+): Entry[] {
+  const entries: Entry[] = [];
+  const budget = { left: bytesMax };
+  while (content.remaining > 0) {
+    if (kind === KIND.version || entries.length % BLOCK_ENTRIES_MAX !== 0) {
+      throw corrupt("a frame has a block where none may be");
+    }
+    // No spread: 4,096 arguments a block add up on the stack of small devices.
+    for (const entry of readBlock(content, ids, budget)) entries.push(entry);
+  }
+  checkOrder(kind, entries);
+  return entries;
 }
 
 function checkOrder(kind: Kind, entries: readonly Entry[]): void {

@@ -31,6 +31,12 @@ export class ArrivalLog<T extends Placed> {
     this.#places[entry.place - this.#start] = entry;
   }
 
+  /** Forgets all places, and goes on from the head. */
+  restart(): void {
+    this.#start = this.head;
+    this.#places = [];
+  }
+
   /** Forgets all places from `head` on. */
   truncate(head: number): void {
     this.#places.length = head - this.#start;

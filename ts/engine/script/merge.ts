@@ -10,7 +10,7 @@ import {
   type Version,
 } from "../../codec/dots.ts";
 import { compareByDot, type Dot, type Entry, sameWrite, type Stamp } from "../../codec/entry.ts";
-import { type Frame, KIND } from "../../codec/frame.ts";
+import { type Frame, type FrameHeader, KIND } from "../../codec/frame.ts";
 import type { Change } from "../columns.ts";
 import { mergeEntries } from "./holdings.ts";
 import type { State } from "./state.ts";
@@ -39,11 +39,14 @@ export function mergeFrame(
     throw error;
   }
 
-  const isCloned = namesOwnIdBeyond(state, frame) || hasOtherWriteOfOwnDot(state, frame.entries);
+  const isCloned =
+    namesOwnIdBeyond(state, [frame], frame.entries) || hasOtherWriteOfOwnDot(state, frame.entries);
   if (isCloned) takeSpareId(state);
   joinHorizon(state, frame.horizon, frame.collected);
 
-  const refused = frame.entries.filter((entry) => state.isBeyondDrift(entry.stamp, now));
+  const refused = frame.entries
+    .filter((entry) => state.isBeyondDrift(entry.stamp, now))
+    .toSorted((a, b) => Number(b.isPrefix) - Number(a.isPrefix));
   const accepted = frame.entries.filter(
     (entry) => !state.isBeyondDrift(entry.stamp, now) && !state.isCollected(entry.dot),
   );
@@ -100,18 +103,28 @@ export function checkCollected(state: State, collected: Stamp | undefined, now: 
 }
 
 /** Whether a frame knows of own dots that were never given. */
-export function namesOwnIdBeyond(state: State, frame: Frame): boolean {
+export function namesOwnIdBeyond(
+  state: State,
+  headers: readonly FrameHeader[],
+  entries: readonly Entry[],
+): boolean {
   const { replicaId } = state;
   const own = lastCounter(state.version, replicaId);
   const isBeyond = (dot: Dot | undefined): boolean =>
     dot?.replicaId === replicaId && dot.counter > own;
+  const namesBeyond = (header: FrameHeader): boolean =>
+    lastCounter(header.base ?? NO_DOTS, replicaId) > own ||
+    lastCounter(senderVersion(header), replicaId) > own ||
+    (header.horizon.get(replicaId) ?? 0) > own;
   return (
-    lastCounter(frame.base ?? NO_DOTS, replicaId) > own ||
-    lastCounter({ vector: frame.vector, exceptions: frame.end ?? NO_DOTS.exceptions }, replicaId) >
-      own ||
-    (frame.horizon.get(replicaId) ?? 0) > own ||
-    frame.entries.some((entry) => isBeyond(entry.dot) || isBeyond(entry.origin))
+    headers.some(namesBeyond) ||
+    entries.some((entry) => isBeyond(entry.dot) || isBeyond(entry.origin))
   );
+}
+
+/** What a header tells of the sender's version: the vector, and with `end` all of it. */
+export function senderVersion({ vector, end = NO_DOTS.exceptions }: FrameHeader): Version {
+  return { vector, exceptions: end };
 }
 
 /** Goes on under the spare id, giving own entries new dots there. */
@@ -164,7 +177,7 @@ function hasOtherWriteOfOwnDot(state: State, entries: readonly Entry[]): boolean
 
 /** Adopts the sender's version where the frame allows; whether all that the sender had is in the own version then. */
 function adoptSender(state: State, frame: Frame, isTainted: boolean, canAdopt: boolean): boolean {
-  const sender: Version | undefined = frame.end && { vector: frame.vector, exceptions: frame.end };
+  const sender = frame.end && senderVersion(frame);
   const complete =
     frame.part === undefined
       ? sender && { isTainted, version: sender }
@@ -172,7 +185,7 @@ function adoptSender(state: State, frame: Frame, isTainted: boolean, canAdopt: b
   const isAllowed =
     frame.kind === KIND.changes ? canAdopt : hasVersion(state.version, frame.base ?? NO_DOTS);
   if (complete !== undefined && !complete.isTainted && isAllowed) {
-    state.adoptVersion(complete.version.vector, complete.version.exceptions);
+    state.adoptVersion(complete.version);
   }
   const known = complete?.version ?? sender;
   return known !== undefined && hasVersion(state.version, known);

@@ -1,9 +1,8 @@
 /** Starting from a snapshot, and installing one while keeping what it has not seen. */
 
 import { LastwriteError } from "../../errors.ts";
-import { hasDot, NO_DOTS, type Version } from "../../codec/dots.ts";
+import { hasDot } from "../../codec/dots.ts";
 import { compareByDot, type Entry, sameWrite } from "../../codec/entry.ts";
-import type { Frame } from "../../codec/frame.ts";
 import { dropCovered, mergeEntries, scratchTarget, wins } from "./holdings.ts";
 import {
   checkCollected,
@@ -11,16 +10,17 @@ import {
   joinHorizon,
   type MergeOutcome,
   namesOwnIdBeyond,
+  senderVersion,
   takeSpareId,
 } from "./merge.ts";
-import { checkUntainted } from "./snapshot-parts.ts";
+import { checkUntainted, type Snapshot } from "./snapshot-parts.ts";
 import type { HeldEntry, State } from "./state.ts";
 
 /** Fills a state that is empty. */
-export function loadSnapshot(state: State, snapshot: Frame): void {
+export function loadSnapshot(state: State, snapshot: Snapshot): void {
   checkUntainted(snapshot);
   install(state, snapshot);
-  state.joinHorizon(snapshot.horizon, snapshot.collected);
+  state.joinHorizon(snapshot.header.horizon, snapshot.header.collected);
   if (state.collected !== undefined) {
     state.raiseClock(state.collected);
     state.raiseFloor(state.collected);
@@ -28,16 +28,18 @@ export function loadSnapshot(state: State, snapshot: Frame): void {
 }
 
 /** Replaces the entries by those of a snapshot, and keeps what it has not seen. */
-export function rereadSnapshot(state: State, snapshot: Frame, now: number): MergeOutcome {
-  checkSender(state, snapshot.vector);
+export function rereadSnapshot(state: State, snapshot: Snapshot, now: number): MergeOutcome {
+  const { headers, header, entries } = snapshot;
+  checkSender(state, header.vector);
   checkClocks(state, snapshot, now);
 
-  const isCloned = namesOwnIdBeyond(state, snapshot);
+  const isCloned = namesOwnIdBeyond(state, headers, entries);
   if (isCloned) takeSpareId(state);
   const rescued = unseenBy(snapshot, state);
   for (const held of state.holdings.all()) state.drop(held);
+  state.log.restart();
   install(state, snapshot);
-  joinHorizon(state, snapshot.horizon, snapshot.collected);
+  joinHorizon(state, header.horizon, header.collected);
   state.dropCollected();
   const winnerCount = bringBack(state, rescued);
   state.pending.clear();
@@ -51,9 +53,9 @@ export function rereadSnapshot(state: State, snapshot: Frame, now: number): Merg
   };
 }
 
-function checkClocks(state: State, snapshot: Frame, now: number): void {
+function checkClocks(state: State, snapshot: Snapshot, now: number): void {
   checkUntainted(snapshot);
-  checkCollected(state, snapshot.collected, now);
+  checkCollected(state, snapshot.header.collected, now);
   if (snapshot.entries.some((entry) => state.isBeyondDrift(entry.stamp, now))) {
     throw new LastwriteError(
       "clock-drift",
@@ -63,19 +65,19 @@ function checkClocks(state: State, snapshot: Frame, now: number): void {
 }
 
 /** Puts in the entries and the version of a snapshot. */
-function install(state: State, snapshot: Frame): void {
-  for (const entry of snapshot.entries) {
+function install(state: State, { header, entries }: Snapshot): void {
+  for (const entry of entries) {
     state.put(entry);
     state.raiseClock(entry.stamp);
     state.raiseFloor(entry.stamp);
   }
-  state.adoptVersion(snapshot.vector, snapshot.end ?? NO_DOTS.exceptions);
+  state.adoptVersion(senderVersion(header));
 }
 
 /** What is held that a snapshot neither has nor has seen, in order of dot, prefix tombstones first. */
-function unseenBy(snapshot: Frame, state: State): HeldEntry[] {
-  const seen: Version = { vector: snapshot.vector, exceptions: snapshot.end ?? NO_DOTS.exceptions };
-  const inSnapshot = new Map(snapshot.entries.map((entry) => [nameOf(entry), entry]));
+function unseenBy({ header, entries }: Snapshot, state: State): HeldEntry[] {
+  const seen = senderVersion(header);
+  const inSnapshot = new Map(entries.map((entry) => [nameOf(entry), entry]));
   const isUnseen = (held: HeldEntry): boolean => {
     if (hasDot(seen, held.dot) || (held.origin !== undefined && hasDot(seen, held.origin)))
       return false;

@@ -2,28 +2,37 @@
 
 import { LastwriteError } from "../../errors.ts";
 import { compareKeys, type Entry } from "../../codec/entry.ts";
-import { checkAscending, decodeFrame, type Frame, KIND } from "../../codec/frame.ts";
+import { checkAscending, type FrameHeader, KIND, openFrame } from "../../codec/frame.ts";
 
-/** A whole snapshot: the header of its last part, the entries of all. */
-export function joinSnapshot(parts: readonly Uint8Array[]): Frame {
+/** A whole snapshot. */
+export interface Snapshot {
+  /** Of each part; what the last one says holds for all. */
+  readonly headers: readonly FrameHeader[];
+  readonly header: FrameHeader;
+  readonly entries: readonly Entry[];
+}
+
+/** Reads parts given in any order; `invalid-argument` unless they are those of one snapshot, once each. */
+export function joinSnapshot(parts: readonly Uint8Array[]): Snapshot {
   const frames = parts
-    .map((part) => decodeFrame(part, [KIND.snapshot]))
-    .toSorted((a, b) => (a.part?.number ?? 0) - (b.part?.number ?? 0));
-  const last = frames.at(-1);
-  if (last === undefined || !isWhole(frames)) {
+    .map((part) => openFrame(part, [KIND.snapshot]))
+    .toSorted((a, b) => (a.header.part?.number ?? 0) - (b.header.part?.number ?? 0));
+  const headers = frames.map(({ header }) => header);
+  const header = headers.at(-1);
+  if (header === undefined || !isWhole(headers)) {
     throw new LastwriteError(
       "invalid-argument",
       "these are not all parts of one snapshot, once each; get the missing ones",
     );
   }
-  const entries: Entry[] = frames.flatMap((frame) => frame.entries);
+  const entries = frames.flatMap((frame) => frame.readEntries());
   checkAscending(entries, compareKeys);
-  return { ...last, entries, isTainted: frames.some((frame) => frame.isTainted) };
+  return { headers, header, entries };
 }
 
 /** Refuses a snapshot that lacks entries, since its version claims them. */
-export function checkUntainted(snapshot: Frame): void {
-  if (snapshot.isTainted) {
+export function checkUntainted({ headers }: Snapshot): void {
+  if (headers.some(({ isTainted }) => isTainted)) {
     throw new LastwriteError(
       "clock-drift",
       "entries were withheld from the snapshot, as their clock is ahead; try again later",
@@ -31,12 +40,12 @@ export function checkUntainted(snapshot: Frame): void {
   }
 }
 
-function isWhole(frames: readonly Frame[]): boolean {
-  if (frames.length === 1 && frames[0]?.part === undefined) return true;
-  return frames.every(
+function isWhole(headers: readonly FrameHeader[]): boolean {
+  if (headers.length === 1 && headers[0]?.part === undefined) return true;
+  return headers.every(
     ({ part, end }, number) =>
-      part?.deltaId === frames[0]?.part?.deltaId &&
+      part?.deltaId === headers[0]?.part?.deltaId &&
       part?.number === number &&
-      (end !== undefined) === (number === frames.length - 1),
+      (end !== undefined) === (number === headers.length - 1),
   );
 }

@@ -1,6 +1,6 @@
 /** What a dictionary knows, and the few ways in which that changes. Every change can be undone. */
 
-import { type Runs, SeenDots, type Vector } from "../../codec/dots.ts";
+import { SeenDots, type Vector, type Version } from "../../codec/dots.ts";
 import {
   compareStamps,
   type Dot,
@@ -103,8 +103,8 @@ export class State implements MergeTarget {
     this.version.add(dots, this.replicaId);
   }
 
-  adoptVersion(vector: Vector, exceptions: Runs): void {
-    this.version.adopt({ vector, exceptions }, this.replicaId);
+  adoptVersion(version: Version): void {
+    this.version.adopt(version, this.replicaId);
   }
 
   raiseClock(hlc: Hlc): void {
