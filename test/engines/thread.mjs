@@ -4,6 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createDictionary, loadEngine } from "lastwrite";
 
 const { backend, thread } = workerData;
+
 const engine = await loadEngine({ backend });
 const dictionary = createDictionary({ engine, clock: () => 1_700_000_000_000 });
 
@@ -17,10 +18,11 @@ parentPort.on("message", ({ write, merge = [] }) => {
     }
   }
   for (const delta of merge) dictionary.merge(delta);
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
-  parentPort.postMessage({
+  const state = {
     digest: dictionary.digest(),
     size: dictionary.size,
     delta: dictionary.deltaSince(),
-  });
+  };
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port is no window
+  parentPort.postMessage(state);
 });

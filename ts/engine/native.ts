@@ -2,6 +2,7 @@
 
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { markAsUntransferable } from "node:worker_threads";
 
 import { LastwriteError } from "../errors.ts";
 import { Boundary, BoundaryDictionary, BoundaryEngine, type Calls } from "./boundary.ts";
@@ -33,8 +34,16 @@ interface Addon extends Calls {
   readonly take: (into: Uint8Array) => number;
 }
 
+/** Arrays of up to so many bytes lie on the heap of JavaScript, and are quickly made. */
+const HEAP_BYTES_MAX = 64;
+/** Longer ones each cost an allocation outside, so that short answers share one, as Node's own buffers do. */
+const POOLED_BYTES_MAX = 1024;
+const POOL_BYTES = 8 * 1024;
+
 class NativeBoundary extends Boundary {
   readonly addon: Addon;
+  #pool = newPool();
+  #pooled = 0;
 
   constructor(addon: Addon) {
     super(addon);
@@ -61,11 +70,31 @@ class NativeBoundary extends Boundary {
     else this.addon.close(handle, 0);
   }
 
+  protected override copy(length: number): Uint8Array {
+    if (length <= HEAP_BYTES_MAX || length > POOLED_BYTES_MAX) return super.copy(length);
+    if (this.#pooled + length > POOL_BYTES) {
+      this.#pool = newPool();
+      this.#pooled = 0;
+    }
+    const bytes = new Uint8Array(this.#pool, this.#pooled, length);
+    // The next one begins at a multiple of 8, where columns may be read as numbers.
+    this.#pooled += (length + 7) & ~7;
+    bytes.set(this.body.subarray(0, length));
+    return bytes;
+  }
+
   protected override copyLong(length: number): Uint8Array {
     const bytes = new Uint8Array(length);
     const answer = this.addon.take(bytes);
     return answer >= 0 ? bytes : this.fail(answer);
   }
+}
+
+/** Whoever transfers a frame to another thread must not take the others along: Node copies it instead, or refuses. */
+function newPool(): ArrayBuffer {
+  const pool = new ArrayBuffer(POOL_BYTES);
+  markAsUntransferable(pool);
+  return pool;
 }
 
 class NativeEngine extends BoundaryEngine<NativeBoundary> {
