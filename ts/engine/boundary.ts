@@ -119,7 +119,13 @@ export abstract class Boundary {
   protected panic: string | undefined;
   /** The argument that did not fit on the desk. */
   #long: Uint8Array | undefined;
-  readonly #forgotten = new FinalizationRegistry<number>((handle) => this.close(handle));
+  readonly #forgotten = new FinalizationRegistry<number>((handle) => {
+    try {
+      this.close(handle);
+    } catch {
+      // Nobody called who could be told; the next call of the engine says that it is out of use.
+    }
+  });
 
   constructor(calls: Calls) {
     this.calls = calls;
