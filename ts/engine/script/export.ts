@@ -58,25 +58,24 @@ export function exportChanges(state: State, seq: number, limits: ExportLimits): 
   }
   const weight = new PartWeight(limits.partBytesMax);
   const taken: HeldEntry[] = [];
-  let next = seq;
+  let next = head;
   let isTainted = false;
-  let atHead = true;
   for (const held of state.log.since(seq)) {
     if (held.stamp.millis > limits.stampLimitMs) {
       isTainted = true;
     } else if (weight.take(encodedEntry(held))) {
       taken.push(held);
     } else {
-      atHead = false;
+      next = held.place;
       break;
     }
-    next = held.place + 1;
   }
+  const atHead = next === head;
   const end = atHead ? state.version.exceptions : undefined;
   const header = { kind: KIND.changes, ...senderHeader(state), end, isTainted };
   const frame = encodeFrame(header, taken.map(encodedEntry));
   markSent(state, taken, limits);
-  return { frame, next: atHead ? head : next, atHead };
+  return { frame, next, atHead };
 }
 
 /** Entries as they come, in a frame of kind 4 that does not tell where they end. */
