@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::frame::index;
 use crate::stamp::{COUNTER_MAX, MILLIS_MAX};
-use crate::value::{self, DATE, FLOAT, INTEGER, PREFIX, TOMBSTONE, Value, is_measured};
+use crate::value::{
+    self, DATE, FLOAT, INTEGER, PREFIX, TEXT, TOMBSTONE, VALUE_BYTES_MAX, Value, is_measured,
+};
 use crate::version::counter;
 use crate::wire::{Reader, put_varint, unzigzag, zigzag};
 
@@ -81,6 +83,13 @@ impl<'a> Block<'a> {
         }
     }
 
+    pub fn ascii(&self) -> Ascii {
+        Ascii {
+            keys: self.columns[column::KEY_SUFFIXES].is_ascii(),
+            payloads: self.columns[column::PAYLOADS].is_ascii(),
+        }
+    }
+
     /// Whether another block may follow this one.
     pub fn is_full(&self) -> bool {
         self.entries == BLOCK_ENTRIES_MAX
@@ -131,6 +140,14 @@ impl Chunk {
         self.rows.len()
     }
 
+    fn check_utf8(&self) -> Result<()> {
+        let keys = core::str::from_utf8(&self.keys).ok();
+        let is_sound = keys.is_some_and(|keys| {
+            self.rows.iter().all(|row| keys.is_char_boundary(row.key_end as usize))
+        });
+        if is_sound { Ok(()) } else { Err(Error::corrupt("a key is no UTF-8")) }
+    }
+
     fn clear(&mut self) {
         self.rows.clear();
         self.keys.clear();
@@ -171,13 +188,11 @@ impl Chunk {
     }
 
     /// Checks what reading leaves unchecked: keys and values.
-    pub fn check(&self, frame: &[u8]) -> Result<()> {
-        let keys =
-            core::str::from_utf8(&self.keys).map_err(|_| Error::corrupt("a key is no UTF-8"))?;
+    pub fn check(&self, frame: &[u8], ascii: Ascii) -> Result<()> {
+        if !ascii.keys {
+            self.check_utf8()?;
+        }
         for (at, row) in self.rows.iter().enumerate() {
-            if !keys.is_char_boundary(row.key_end as usize) {
-                return Err(Error::corrupt("a key is no UTF-8"));
-            }
             let key = self.key(at);
             if row.tag == PREFIX {
                 if !key.is_empty() && key.last() != Some(&b'/') {
@@ -186,13 +201,23 @@ impl Chunk {
             } else if key.is_empty() {
                 return Err(Error::corrupt("a key is empty"));
             }
-            if !matches!(row.tag, TOMBSTONE..=INTEGER | PREFIX) {
+            // A text in a block of ASCII is well-formed as it is.
+            let is_sound = matches!(row.tag, TOMBSTONE..=INTEGER | PREFIX)
+                || (row.tag == TEXT && ascii.payloads);
+            if !is_sound || row.payload_length as usize >= VALUE_BYTES_MAX {
                 let start = row.payload as usize;
                 value::check(row.tag, &frame[start..start + row.payload_length as usize])?;
             }
         }
         Ok(())
     }
+}
+
+/// Which columns of a block are ASCII all through, as most are: then nothing in them can be ill-formed.
+#[derive(Clone, Copy)]
+pub(crate) struct Ascii {
+    keys: bool,
+    payloads: bool,
 }
 
 /// Reads one block after the other, chunk by chunk.

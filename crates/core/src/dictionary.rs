@@ -103,6 +103,7 @@ struct Journal {
     steps: Vec<Step>,
     clock: u64,
     counter: u64,
+    had_order: bool,
 }
 
 #[derive(Debug)]
@@ -356,6 +357,7 @@ impl Dictionary {
             steps: Vec::new(),
             clock: self.clock,
             counter: self.seen.greatest(self.own),
+            had_order: self.order.is_built(),
         });
         self.records.keep_former = true;
         Ok(())
@@ -396,6 +398,10 @@ impl Dictionary {
                     self.records.put_back(record, &former, &self.nodes);
                 }
             }
+        }
+        if !journal.had_order {
+            // One made meanwhile lacks what was dropped before.
+            self.order = Order::default();
         }
         self.clock = journal.clock;
         self.seen.forget_above(self.own, journal.counter);

@@ -230,10 +230,11 @@ impl<'a> Frame<'a> {
             }
             checked.entries += entries;
             checked.key_bytes += keys;
+            let ascii = block.ascii();
             reader.start(&block, chunk);
             while reader.next(chunk)? {
                 checked.chunks += 1;
-                chunk.check(self.bytes)?;
+                chunk.check(self.bytes, ascii)?;
                 order.chunk(self.kind, chunk, self.bytes)?;
                 for at in 0..chunk.len() {
                     let entry = chunk.entry(at, self.bytes);

@@ -51,7 +51,8 @@ impl Order {
             sort(&mut self.sorted, records);
             return;
         }
-        if self.dropped > TAIL_MAX && self.dropped * 2 > self.sorted.len() {
+        // What a transaction dropped may come back.
+        if self.dropped > TAIL_MAX && self.dropped * 2 > self.sorted.len() && !records.keep_former {
             self.sorted.retain(|&record| !records.is_dropped(record));
             self.tail.retain(|&record| !records.is_dropped(record));
             self.dropped = 0;

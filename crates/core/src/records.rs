@@ -468,6 +468,7 @@ impl Records {
     pub fn arrive_as(&mut self, record: Record, dot: NodeDot, origin: Option<NodeDot>) {
         self.put_dot(record, dot);
         self.put_origin(record, origin);
+        self.put_word(record, 24, self.next_place());
         self.arrive(record, dot);
     }
 
@@ -665,11 +666,10 @@ impl Records {
         self.log[place] = 0;
     }
 
+    /// Enters a record whose header has [`Self::next_place`] into the log.
     fn arrive(&mut self, record: Record, dot: NodeDot) {
-        let place = self.next_place();
         let head = self.head();
         self.log.push(record);
-        self.put_word(record, 24, place);
         let node = dot.node as usize;
         if node >= self.marks.len() {
             self.marks.resize_with(node + 1, Marks::default);
@@ -702,6 +702,7 @@ impl Records {
         log.retain(|&record| record != 0);
         self.marks.iter_mut().for_each(|marks| *marks = Marks::default());
         for record in log {
+            self.put_word(record, 24, self.next_place());
             self.arrive(record, self.dot(record));
         }
     }
