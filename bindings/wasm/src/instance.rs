@@ -1,6 +1,7 @@
 //! What each instance has of its own, and the one way into it.
 
 use std::cell::UnsafeCell;
+use std::mem::ManuallyDrop;
 use std::panic::{self, PanicHookInfo};
 
 use lastwrite_core::host::{Desk, Host};
@@ -28,17 +29,19 @@ unsafe impl<T> Sync for Local<T> {}
 
 static DESK: Local<Desk> = Local(UnsafeCell::new(Desk::BLANK));
 static NOTE: Local<Note> = Local(UnsafeCell::new(Note { length: 0, text: [0; NOTE_BYTES] }));
-static INSTANCE: Local<Option<Instance>> = Local(UnsafeCell::new(None));
+// Never dropped, so that the file needs no code for it.
+static INSTANCE: Local<Option<ManuallyDrop<Instance>>> = Local(UnsafeCell::new(None));
 
 /// Runs the body of a call with the host, the long argument and the desk.
 #[inline]
 pub fn enter<T>(body: impl FnOnce(&mut Host, &mut Vec<u8>, &mut Desk) -> T) -> T {
     // SAFETY: JavaScript makes one call after the other, no call enters twice or calls back, and only here are the two borrowed.
     let (instance, desk) = unsafe { (&mut *INSTANCE.0.get(), &mut *DESK.0.get()) };
-    let Instance { host, long } = instance.get_or_insert_with(|| {
+    let instance = instance.get_or_insert_with(|| {
         panic::set_hook(Box::new(take_note));
-        Instance { host: Host::default(), long: Vec::new() }
+        ManuallyDrop::new(Instance { host: Host::default(), long: Vec::new() })
     });
+    let Instance { host, long } = &mut **instance;
     #[cfg(feature = "test-hooks")]
     host.trip();
     body(host, long, desk)
