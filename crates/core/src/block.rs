@@ -161,6 +161,21 @@ impl Chunk {
         &self.keys[start..self.rows[at].key_end as usize]
     }
 
+    #[inline]
+    pub fn dot(&self, at: usize) -> (u32, u64) {
+        (self.rows[at].dot_replica, self.rows[at].counter)
+    }
+
+    #[inline]
+    pub fn is_prefix(&self, at: usize) -> bool {
+        self.rows[at].tag == PREFIX
+    }
+
+    /// The greatest HLC of the chunk.
+    pub fn hlc_max(&self) -> u64 {
+        self.rows.iter().map(|row| row.hlc).max().unwrap_or(0)
+    }
+
     /// The rest of an entry, out of the bytes of its frame.
     #[inline]
     pub fn entry<'a>(&self, at: usize, frame: &'a [u8]) -> EntryBytes<'a> {

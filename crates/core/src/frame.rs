@@ -235,12 +235,11 @@ impl<'a> Frame<'a> {
             while reader.next(chunk)? {
                 checked.chunks += 1;
                 chunk.check(self.bytes, ascii)?;
-                order.chunk(self.kind, chunk, self.bytes)?;
+                order.chunk(self.kind, chunk)?;
+                checked.hlc_max = checked.hlc_max.max(chunk.hlc_max());
                 for at in 0..chunk.len() {
-                    let entry = chunk.entry(at, self.bytes);
-                    checked.hlc_max = checked.hlc_max.max(entry.hlc);
-                    checked.has_prefixes |= entry.is_prefix();
-                    look(chunk.key(at), &entry);
+                    checked.has_prefixes |= chunk.is_prefix(at);
+                    look(chunk.key(at), &chunk.entry(at, self.bytes));
                 }
             }
         }
@@ -302,22 +301,21 @@ impl<'a> Frame<'a> {
 #[derive(Default)]
 struct OrderCheck {
     /// The last entry of the chunk before: its dot, its key, and whether it is no prefix tombstone.
-    dot: (usize, u64),
+    dot: (u32, u64),
     key: Vec<u8>,
     is_entry: bool,
     is_begun: bool,
 }
 
 impl OrderCheck {
-    fn chunk(&mut self, kind: u8, chunk: &Chunk, frame: &[u8]) -> Result<()> {
+    fn chunk(&mut self, kind: u8, chunk: &Chunk) -> Result<()> {
         if kind != DELTA && kind != SNAPSHOT {
             return Ok(());
         }
         for at in 0..chunk.len() {
-            let entry = chunk.entry(at, frame);
             // Keys decide among the entries of one dot, which clones leave behind.
-            let dot = if kind == DELTA { (entry.dot_replica, entry.counter) } else { (0, 0) };
-            let is_entry = !entry.is_prefix();
+            let dot = if kind == DELTA { chunk.dot(at) } else { (0, 0) };
+            let is_entry = !chunk.is_prefix(at);
             let ascends = match self.dot.cmp(&dot) {
                 Ordering::Less => true,
                 Ordering::Greater => false,

@@ -22,28 +22,22 @@ impl Mix {
     }
 
     #[inline]
-    pub fn block(&mut self, k: Lanes) {
-        let [h1, h2, h3, h4] = &mut self.lanes;
-        *h1 ^= k[0].wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
-        *h1 = step(h1.rotate_left(19).wrapping_add(*h2), 0x561c_cd1b);
-        *h2 ^= k[1].wrapping_mul(C2).rotate_left(16).wrapping_mul(C3);
-        *h2 = step(h2.rotate_left(17).wrapping_add(*h3), 0x0bca_a747);
-        *h3 ^= k[2].wrapping_mul(C3).rotate_left(17).wrapping_mul(C4);
-        *h3 = step(h3.rotate_left(15).wrapping_add(*h4), 0x96cd_1c35);
-        *h4 ^= k[3].wrapping_mul(C4).rotate_left(18).wrapping_mul(C1);
-        *h4 = step(h4.rotate_left(13).wrapping_add(*h1), 0x32ac_3b17);
+    pub fn block(&mut self, block: Lanes) {
+        self.lanes = mixed(self.lanes, block);
         self.blocks = self.blocks.wrapping_add(1);
     }
 
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         let (blocks, tail) = bytes.as_chunks::<16>();
+        let mut mix = *self;
         for block in blocks {
-            self.block(words(block));
+            mix.block(words(block));
         }
         if !tail.is_empty() {
-            self.block(padded(bytes, tail));
+            mix.block(padded(bytes, tail));
         }
+        *self = mix;
     }
 
     #[inline]
@@ -55,6 +49,19 @@ impl Mix {
         };
         sum(sum(self.lanes.map(|lane| lane ^ length)).map(fmix))
     }
+}
+
+#[inline]
+fn mixed([h1, h2, h3, h4]: Lanes, [k1, k2, k3, k4]: Lanes) -> Lanes {
+    let h1 = h1 ^ k1.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
+    let h1 = step(h1.rotate_left(19).wrapping_add(h2), 0x561c_cd1b);
+    let h2 = h2 ^ k2.wrapping_mul(C2).rotate_left(16).wrapping_mul(C3);
+    let h2 = step(h2.rotate_left(17).wrapping_add(h3), 0x0bca_a747);
+    let h3 = h3 ^ k3.wrapping_mul(C3).rotate_left(17).wrapping_mul(C4);
+    let h3 = step(h3.rotate_left(15).wrapping_add(h4), 0x96cd_1c35);
+    let h4 = h4 ^ k4.wrapping_mul(C4).rotate_left(18).wrapping_mul(C1);
+    let h4 = step(h4.rotate_left(13).wrapping_add(h1), 0x32ac_3b17);
+    [h1, h2, h3, h4]
 }
 
 #[inline]

@@ -425,10 +425,12 @@ impl Records {
             .expect("a dictionary holds at most 16 GiB of records");
         #[expect(clippy::cast_possible_truncation, reason = "keys are at most 1,024 bytes")]
         let header = self.header(key.len() as u32, fields, None);
-        self.arena.extend_from_slice(&header);
-        self.arena.extend_from_slice(key);
-        while !self.arena.len().is_multiple_of(4) {
-            self.arena.push(0);
+        if let Some(padded) = short_record(&header, key) {
+            self.arena.extend_from_slice(&padded[..(HEADER + key.len()).next_multiple_of(4)]);
+        } else {
+            self.arena.extend_from_slice(&header);
+            self.arena.extend_from_slice(key);
+            self.arena.resize(self.arena.len().next_multiple_of(4), 0);
         }
         if let Some(origin) = fields.origin {
             self.origins.insert(record, origin);
@@ -776,6 +778,15 @@ impl Moved {
 #[inline]
 fn dot_bits(dot: NodeDot) -> u64 {
     u64::from(dot.node) << 40 | dot.counter
+}
+
+/// Header and key as one piece, filled up with zeros, where the key is of usual length: written at once.
+#[inline]
+fn short_record(header: &[u8; HEADER], key: &[u8]) -> Option<[u8; 80]> {
+    let mut record = [0; 80];
+    record.get_mut(HEADER..HEADER + key.len())?.copy_from_slice(key);
+    record[..HEADER].copy_from_slice(header);
+    Some(record)
 }
 
 /// Up to 8 bytes, filled up with zeros.
