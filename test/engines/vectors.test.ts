@@ -51,14 +51,14 @@ if (process.env["VECTORS"] === "write") {
 
 describeEngines("vectors", (engine) => {
   for (const file of historyFiles) {
-    describe(file, () => {
-      test.each(read<History[]>(`histories/${file}`))("$name", (history) => {
+    describe(`in ${file}`, () => {
+      test.each(readHistories(file))("$name", (history) => {
         expect(play(history, engine)).toEqual(history);
       });
     });
   }
 
-  test.each(read<ValueVector[]>("values.json").filter(({ value }) => value !== undefined))(
+  test.each(readValues().filter(({ value }) => value !== undefined))(
     "value: $name",
     ({ canonical, value }) => {
       const dictionary = openReplica(engine, 1);
@@ -72,7 +72,7 @@ describeEngines("vectors", (engine) => {
     },
   );
 
-  test.each(read<ValueVector[]>("values.json").filter(({ value }) => value === undefined))(
+  test.each(readValues().filter(({ value }) => value === undefined))(
     "not a value: $name",
     ({ canonical }) => {
       const dictionary = openReplica(engine, 1);
@@ -84,7 +84,7 @@ describeEngines("vectors", (engine) => {
 });
 
 test("the hashes of the script engine are those of the vectors", () => {
-  const { bytes, siphashKey } = read<HashVectors>("hashes.json");
+  const { bytes, siphashKey } = readJson("hashes.json") as HashVectors;
   for (const { text, xxh32, mix, siphash } of bytes) {
     const input = Buffer.from(text);
     const { high, low } = sipHash13(fromHex(siphashKey), input);
@@ -96,14 +96,22 @@ test("the hashes of the script engine are those of the vectors", () => {
   }
 });
 
-function read<T>(file: string): T {
-  return JSON.parse(readFileSync(join(folder, file), "utf8")) as T;
+function readHistories(file: string): History[] {
+  return readJson(`histories/${file}`) as History[];
+}
+
+function readValues(): ValueVector[] {
+  return readJson("values.json") as ValueVector[];
+}
+
+function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(join(folder, file), "utf8"));
 }
 
 /** A step a line, so that a changed answer is a changed line. */
 function writeHistories(file: string): void {
   const engine = scriptEngine();
-  const texts = read<History[]>(`histories/${file}`).map((history) => {
+  const texts = readHistories(file).map((history) => {
     const { name, why, steps, end } = play(history, engine);
     const lines = steps.map((step) => `      ${JSON.stringify(step)}`).join(",\n");
     const ends = Object.entries(end).map(

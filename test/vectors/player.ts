@@ -169,11 +169,14 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
         limit: given.has("limit") ? given.number("limit") : 1_000,
       });
     case "begin":
-      return replica.begin();
+      replica.begin();
+      return undefined;
     case "commit":
-      return replica.commit();
+      replica.commit();
+      return undefined;
     case "rollback":
-      return replica.rollback();
+      replica.rollback();
+      return undefined;
     case "merge": {
       const report = replica.merge(given.frame("frame"), given.number("now"), given.has("adopt"));
       return { ...report };
@@ -187,7 +190,8 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
     case "patch":
       return replica.patch();
     case "watch":
-      return replica.watch(given.texts("prefixes"));
+      replica.watch(given.texts("prefixes"));
+      return undefined;
     case "version":
       return replica.version();
     case "horizon":
@@ -197,7 +201,8 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
     case "replicaId":
       return replica.replicaId();
     case "setSpareId":
-      return replica.setSpareId(given.id("id"));
+      replica.setSpareId(given.id("id"));
+      return undefined;
     case "delta":
       return replica.delta(given.has("base") ? given.frame("base") : undefined, given.exportOptions());
     case "snapshot":
@@ -274,7 +279,10 @@ class Arguments {
   /** `$name`, one of them by `$name.1`, or hex. */
   frames(name: string): Uint8Array[] {
     const given = this.#step[name];
-    return (Array.isArray(given) ? (given as Json[]) : [given]).flatMap((frame) => this.#resolve(String(frame)));
+    return (Array.isArray(given) ? (given as Json[]) : [given]).flatMap((frame) => {
+      if (typeof frame !== "string") throw new Error(`${this.#step.do} needs frames: ${name}`);
+      return this.#resolve(frame);
+    });
   }
 
   frame(name: string): Uint8Array {
@@ -315,7 +323,7 @@ function framesOf(answer: Answer): readonly Uint8Array[] {
 function jsonOf(answer: Answer): Json | undefined {
   if (answer instanceof Uint8Array) return toHex(answer);
   if (Array.isArray(answer)) return (answer as Uint8Array[]).map(toHex);
-  if (typeof answer !== "object") return answer as boolean | number | string | undefined;
+  if (typeof answer !== "object") return answer;
   return Object.fromEntries(
     Object.entries(answer).map(([name, member]) => [name, member instanceof Uint8Array ? toHex(member) : (member as Json)]),
   );

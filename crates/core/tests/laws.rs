@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::oracle::{Oracle, Write};
-use common::{delta, digest_of, open, options, pull, rows, snapshot, state, version};
+use common::{State, delta, digest_of, open, options, pull, rows, snapshot, state, version};
 use lastwrite_core::{Dictionary, ExportOptions, Range, ReplicaId, Stamp, Value};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -66,7 +66,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => key().prop_map(Op::Delete),
         2 => select(&PREFIXES[..]).prop_map(Op::DeletePrefix),
         6 => (key(), prop::option::of(value()), 0_u64..40, 0_u8..3)
-            .prop_map(|(key, value, hlc, replica)| Op::WriteAt(key, value, (1_000 + hlc / 4) << 16 | hlc % 4, replica)),
+            .prop_map(|(key, value, hlc, replica)| Op::WriteAt(key, value, ((1_000 + hlc / 4) << 16) | (hlc % 4), replica)),
         8 => (0..REPLICAS).prop_map(Op::Pull),
         2 => Just(Op::Begin),
         2 => Just(Op::Commit),
@@ -89,7 +89,7 @@ struct Replica {
     dictionary: Dictionary,
     oracle: Oracle,
     /// What a transaction goes back to: the rules' state, and all bytes.
-    before: Option<(Oracle, (Vec<u8>, Vec<u8>, [u8; 16], u64, usize))>,
+    before: Option<(Oracle, State)>,
     /// One who reads the log, and where he is.
     follower: Dictionary,
     place: u64,
@@ -165,7 +165,7 @@ impl World {
                 }
             }
             Op::Commit => {
-                assert_eq!(replica.dictionary.commit().is_ok(), replica.before.take().is_some())
+                assert_eq!(replica.dictionary.commit().is_ok(), replica.before.take().is_some());
             }
             Op::Rollback => {
                 let before = replica.before.take();
@@ -234,7 +234,7 @@ impl Replica {
             );
         }
         assert_eq!(self.dictionary.len(), self.oracle.live().count());
-        assert_eq!(self.dictionary.is_empty(), self.dictionary.len() == 0);
+        assert_eq!(self.dictionary.is_empty(), self.oracle.live().next().is_none());
     }
 
     fn check_bytes(&mut self) {

@@ -30,7 +30,9 @@ pub fn open(number: u8) -> Dictionary {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 pub fn from_hex(text: &str) -> Vec<u8> {
@@ -67,8 +69,11 @@ pub fn pull(to: &mut Dictionary, from: &mut Dictionary, now: u64) -> MergeReport
     to.merge(&frame, now, false).expect("a delta")
 }
 
-/// Everything that can be seen of a dictionary, and what it would write next.
-pub fn state(dictionary: &mut Dictionary) -> (Vec<u8>, Vec<u8>, [u8; 16], u64, usize) {
+/// Snapshot, version, digest, head and number of values.
+pub type State = (Vec<u8>, Vec<u8>, [u8; 16], u64, usize);
+
+/// All that can be seen of a dictionary without changing it.
+pub fn state(dictionary: &mut Dictionary) -> State {
     (
         snapshot(dictionary),
         version(dictionary),
