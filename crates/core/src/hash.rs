@@ -291,6 +291,23 @@ mod tests {
     }
 
     #[test]
+    fn hashes_are_those_of_the_vectors() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../test/vectors/hashes.json")).unwrap();
+        let text = |json: &serde_json::Value| json.as_str().unwrap().to_owned();
+        let key = u128::from_str_radix(&text(&vectors["siphashKey"]), 16).unwrap().to_be_bytes();
+        for vector in vectors["bytes"].as_array().unwrap() {
+            let input = text(&vector["text"]);
+            let input = input.as_bytes();
+            assert_eq!(format!("{:08x}", checksum(input)), text(&vector["xxh32"]));
+            assert_eq!(format!("{:016x}", siphash13(&key, &[input])), text(&vector["siphash"]));
+            let lanes = hash_of_bytes(input);
+            let [h1, h2] = [lanes & 0xffff_ffff, lanes >> 32];
+            assert_eq!(format!("{h1:08x}{h2:08x}"), text(&vector["mix"])[..16]);
+        }
+    }
+
+    #[test]
     fn siphash_differs_by_key_and_does_not_see_the_cuts() {
         let key = *b"0123456789abcdef";
         assert_eq!(siphash13(&key, &[b"abc", b"defghijkl"]), siphash13(&key, &[b"abcdefghijkl"]));
