@@ -20,6 +20,7 @@ export type ErrorCode =
 /** Who must re-read when a part is refused as `below-horizon`. */
 export type Side = "receiver" | "sender";
 
+/** The cause of an error, and the side it is about. */
 export interface LastwriteErrorOptions extends ErrorOptions {
   /** Only with `below-horizon` from `merge` and `reread`: who has to re-read. */
   readonly side?: Side;

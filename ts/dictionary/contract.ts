@@ -30,6 +30,7 @@ export interface ExplicitStamp {
   readonly replicaId?: string;
 }
 
+/** How a single write is made. */
 export interface WriteOptions {
   /**
    * Writes as of this time instead of now, for imports and for rows that know when they were changed. Such a write may
@@ -65,6 +66,7 @@ export interface Change {
 /** Where changes came from: a write here, or what another replica sent. */
 export type Origin = "local" | "remote";
 
+/** Is told what changed, after the call that changed it: see `Dictionary.subscribe`. */
 export type Listener = (changes: readonly Change[], origin: Origin) => void;
 
 /** An entry that a merge did not take. */
@@ -77,8 +79,10 @@ export interface Refusal {
   readonly reason: "clock-drift";
 }
 
+/** What an entry is: a value, the tombstone of a deleted key, or that of a deleted prefix. */
 export type EntryKind = "value" | "tombstone" | "prefix";
 
+/** What `merge` and `reread` did with the entries that they were given. */
 export interface MergeResult {
   /** How many entries won. */
   readonly applied: number;
@@ -109,16 +113,19 @@ export type Report =
       readonly refused: readonly Refusal[];
     };
 
+/** How bytes are divided that may be many. */
 export interface PartsOptions {
   /** Parts of at most this many bytes, but at least one entry each. Default: 262,144 (256 KiB). */
   readonly partBytesMax?: number;
 }
 
+/** Which time `restamp` writes as. */
 export interface RestampOptions {
   /** Milliseconds since 1970 to start from. Default: what `clock()` says. */
   readonly now?: number;
 }
 
+/** What a dictionary is made of: the engine it runs on, and what need not be as by default. */
 export interface DictionaryOptions {
   /** Where the data lives: see `loadEngine`. */
   readonly engine: Engine;

@@ -102,7 +102,14 @@ export interface EngineDictionary {
   /** As `set`, with a tombstone; 0 and no write where the key has no value. */
   delete(key: string, now: number): number;
   /** Writes a value (or with undefined a tombstone, where there is a value) under an explicit stamp; without WON nothing changed. */
-  writeAt(key: string, value: EngineValue | undefined, millis: number, counter: number, replicaId: Uint8Array, now: number): number;
+  writeAt(
+    key: string,
+    value: EngineValue | undefined,
+    millis: number,
+    counter: number,
+    replicaId: Uint8Array,
+    now: number,
+  ): number;
   /** Writes a prefix tombstone, and answers how many values it removed. */
   deletePrefix(prefix: string, now: number): number;
   /** Number of keys with a value. */

@@ -4,6 +4,7 @@ import { LastwriteError } from "../errors.ts";
 import type { Backend, Engine } from "./contract.ts";
 import type { WasmSource } from "./wasm.ts";
 
+/** Which engine to load, and from where. */
 export interface LoadEngineOptions {
   /** Which engine it has to be. Default: the first of native, WASM and script that can be had. */
   readonly backend?: Backend;
