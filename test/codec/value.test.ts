@@ -141,6 +141,35 @@ describe("values that can be carried", () => {
   });
 });
 
+describe("one value after another", () => {
+  test("the bytes of a value stay as they are when others are encoded", () => {
+    const first = encodeValue(["a", 1]) as Uint8Array;
+    const copy = first.slice();
+    encodeValue(["b", 2]);
+    encodeValue(["x".repeat(2 ** 17)]);
+    encodeValue(["c", 3]);
+    expect(first).toEqual(copy);
+    expect(first.buffer.byteLength).toBe(first.length);
+  });
+
+  test("a value that is refused leaves nothing in the next one", () => {
+    expect(refusal({ a: [1, { b: undefined }] })).toContain("value.a[1].b: undefined");
+    expect(roundTrip([1])).toStrictEqual([1]);
+    expect(refusal([undefined])).toContain("value[0]: undefined");
+  });
+
+  test("a proxy may encode values while it is encoded", () => {
+    const inner = { b: [2, 3] };
+    const proxy = new Proxy(inner, {
+      getOwnPropertyDescriptor(target, name) {
+        expect(roundTrip([name, "x".repeat(100)])).toStrictEqual([name, "x".repeat(100)]);
+        return Reflect.getOwnPropertyDescriptor(target, name);
+      },
+    });
+    expect(roundTrip([1, proxy, 4])).toStrictEqual([1, inner, 4]);
+  });
+});
+
 describe("what cannot be carried is refused with its path", () => {
   class Point {
     x = 1;

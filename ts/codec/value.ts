@@ -39,10 +39,28 @@ export function encodeValue(value: unknown): PlainValue {
       return value;
     case "string":
       // The engine looks at its length.
-      return value.isWellFormed() ? value : new ValueEncoder().encode(value);
+      return value.isWellFormed() ? value : canonicalBytes(value);
     default:
-      return value === null ? null : new ValueEncoder().encode(value);
+      return value === null ? null : canonicalBytes(value);
   }
+}
+
+/** Up to here the buffer of an encoder is kept for the next value. */
+const KEPT_BYTES_MAX = 2 ** 14;
+/** Up to here a loop over the units beats the call of the platform. */
+const SHORT_UNITS_MAX = 24;
+
+/** To be used again, as most values are small. Not there while in use: the trap of a proxy may come back here. */
+let idleEncoder: ValueEncoder | undefined;
+
+function canonicalBytes(value: unknown): Uint8Array {
+  const encoder = idleEncoder ?? new ValueEncoder();
+  idleEncoder = undefined;
+  // One that throws is in the middle of a value, and forgotten.
+  encoder.write(value);
+  if (encoder.length > KEPT_BYTES_MAX) return encoder.finish();
+  idleEncoder = encoder;
+  return encoder.takeCopy();
 }
 
 class ValueEncoder {
@@ -52,10 +70,25 @@ class ValueEncoder {
   /** Where the current value stands in each of them. */
   readonly #path: (string | number)[] = [];
 
-  encode(value: unknown): Uint8Array {
+  /** How many bytes were written. */
+  get length(): number {
+    return this.#out.length;
+  }
+
+  /** Writes a whole value. */
+  write(value: unknown): void {
     this.#write(value);
     if (this.#out.length > PAYLOAD_BYTES_MAX + 1) throw tooLarge();
+  }
+
+  /** The bytes themselves; the encoder is of no use afterwards. */
+  finish(): Uint8Array {
     return this.#out.finish();
+  }
+
+  /** A copy of the bytes, after which the encoder is as new. */
+  takeCopy(): Uint8Array {
+    return this.#out.takeCopy();
   }
 
   #write(value: unknown): void {
@@ -103,6 +136,11 @@ class ValueEncoder {
   }
 
   #writeText(text: string): void {
+    if (this.#around.length > 0 && isShortAscii(text)) {
+      this.#writeTag(TAG.text);
+      this.#out.varint(text.length).ascii(text);
+      return;
+    }
     // So that nobody's gigabyte is encoded only to be refused.
     if (text.length > PAYLOAD_BYTES_MAX) throw tooLarge();
     const [kind, payload] = textPayload(text);
@@ -123,28 +161,41 @@ class ValueEncoder {
   }
 
   #writeObject(value: object): void {
-    if (isBytes(value)) return this.#writeMeasured(TAG.bytes, value);
-    if (isTagged(value)) return this.#writeTagged(value);
-    if (value instanceof Date && Object.getPrototypeOf(value) === Date.prototype) {
-      const millis = value.getTime();
-      if (Number.isNaN(millis)) throw this.#invalid("an invalid Date cannot be stored");
-      this.#writeTag(TAG.date);
-      this.#out.svarint(millis);
-      return;
+    if (isPlainArray(value)) {
+      this.#enter(value, TAG.array);
+      this.#writeItems(value);
+      this.#around.pop();
+    } else if (isPlainObject(value)) {
+      this.#enter(value, TAG.object);
+      this.#writeMembers(value);
+      this.#around.pop();
+    } else if (isBytes(value)) {
+      this.#writeMeasured(TAG.bytes, value);
+    } else if (isTagged(value)) {
+      this.#writeTagged(value);
+    } else if (value instanceof Date && Object.getPrototypeOf(value) === Date.prototype) {
+      this.#writeDate(value);
+    } else {
+      throw this.#refuse(value);
     }
-    const isArray = isPlainArray(value);
-    if (!isArray && !isPlainObject(value)) throw this.#refuse(value);
-    if (this.#around.includes(value)) {
+  }
+
+  #enter(container: object, kind: number): void {
+    if (this.#around.includes(container)) {
       throw this.#invalid("a cycle cannot be stored: this object is also one of those around it");
     }
     if (this.#around.length >= DEPTH_MAX) {
       throw this.#invalid(`arrays and objects nest more than ${DEPTH_MAX} deep`);
     }
-    this.#writeTag(isArray ? TAG.array : TAG.object);
-    this.#around.push(value);
-    if (isArray) this.#writeItems(value);
-    else this.#writeMembers(value);
-    this.#around.pop();
+    this.#writeTag(kind);
+    this.#around.push(container);
+  }
+
+  #writeDate(date: Date): void {
+    const millis = date.getTime();
+    if (Number.isNaN(millis)) throw this.#invalid("an invalid Date cannot be stored");
+    this.#writeTag(TAG.date);
+    this.#out.svarint(millis);
   }
 
   #writeTagged({ type, text }: Tagged): void {
@@ -212,6 +263,12 @@ class ValueEncoder {
     );
     return new LastwriteError("invalid-value", `value${path.join("")}: ${why}`);
   }
+}
+
+function isShortAscii(text: string): boolean {
+  if (text.length > SHORT_UNITS_MAX) return false;
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) >= 0x80) return false;
+  return true;
 }
 
 function textPayload(text: string): readonly [kind: number, payload: Uint8Array] {
