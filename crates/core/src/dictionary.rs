@@ -1,7 +1,5 @@
 //! The dictionary: its state, what is read of it, and local writes.
 
-use std::collections::BTreeMap;
-
 use crate::block::{BlockWriter, Chunk, KEY_BYTES_MAX};
 use crate::columns::Columns;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,7 +10,7 @@ use crate::prefixes::Prefixes;
 use crate::records::{Fields, Former, NodeDot, Record, Records};
 use crate::stamp::{Dot, ReplicaId, Stamp, millis_of, tick};
 use crate::value::{PREFIX, VALUE_BYTES_MAX, Value};
-use crate::version::{Nodes, Seen};
+use crate::version::{NodeVector, Nodes, Seen};
 
 /// What a dictionary is made with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,7 +30,7 @@ pub struct Options {
 pub struct Written {
     /// Whether it won; if not, nothing changed.
     pub won: bool,
-    /// Whether the own clock is ahead of `now` by more than the drift limit.
+    /// Whether the write left the own clock ahead of `now` by more than the drift limit.
     pub clock_ahead: bool,
 }
 
@@ -78,7 +76,7 @@ pub struct Dictionary {
     pub(crate) spare: ReplicaId,
     pub(crate) drift_max: u64,
     pub(crate) seen: Seen,
-    pub(crate) horizon: BTreeMap<u32, u64>,
+    pub(crate) horizon: NodeVector,
     pub(crate) collected: Option<Stamp>,
     pub(crate) clock: u64,
     /// `restamp` never goes below: the greatest HLC merged, re-read, sent or re-dotted.
@@ -132,7 +130,7 @@ impl Dictionary {
             spare: options.spare_id,
             drift_max: options.drift_max,
             seen: Seen::default(),
-            horizon: BTreeMap::new(),
+            horizon: NodeVector::default(),
             collected: None,
             clock: 0,
             floor: 0,
@@ -260,7 +258,7 @@ impl Dictionary {
             Some(record) if self.records.is_live(record) => {
                 Ok(self.write_now(key, hash, Some(record), Value::NONE, now))
             }
-            _ => Ok(Written { won: false, clock_ahead: self.is_ahead(now) }),
+            _ => Ok(Written { won: false, clock_ahead: false }),
         }
     }
 
@@ -291,7 +289,7 @@ impl Dictionary {
                 "the stamp is not after the greatest collected one",
             ));
         }
-        let lost = Written { won: false, clock_ahead: self.is_ahead(now) };
+        let lost = Written { won: false, clock_ahead: false };
         let hash = self.records.hash(key);
         let held = self.records.find_hashed(key, hash);
         if value.is_none() && !held.is_some_and(|record| self.records.is_live(record)) {
@@ -545,11 +543,13 @@ impl Dictionary {
                 .collect()
         };
         if prefixes.len() > 1 {
-            dropped.sort_unstable();
+            crate::order::sort(&mut dropped, &self.records);
             dropped.dedup();
         }
         if tell && !self.watched.is_empty() {
-            crate::order::sort(&mut dropped, &self.records);
+            if prefixes.len() == 1 {
+                crate::order::sort(&mut dropped, &self.records);
+            }
             for &record in &dropped {
                 let key = self.records.key(record);
                 if is_watched(&self.watched, key) && self.records.is_live(record) {

@@ -7,8 +7,9 @@ use crate::frame::{self, CHANGES, DELTA, ENTRIES, Frame, SNAPSHOT, VERSION, fiel
 use crate::hash::hash_of_bytes;
 use crate::order;
 use crate::records::{NodeDot, Record};
+use crate::sort::{sort, sorted_places};
 use crate::stamp::{ReplicaId, millis_of};
-use crate::version::{Nodes, Runs, Seen, put_runs, put_vector};
+use crate::version::{NodeVector, Nodes, Runs, Seen, put_runs, put_vector};
 use crate::wire::put_varint;
 
 /// What an entry weighs in a part besides the suffix of its key and its payload.
@@ -125,7 +126,7 @@ impl Dictionary {
             order::sort(&mut records, &self.records);
             records = self.merged_order(&records);
         } else {
-            records.sort_unstable_by(|&a, &b| self.snapshot_order(a, b));
+            order::sort(&mut records, &self.records);
         }
         self.export(SNAPSHOT, &records, None, &[], options, out);
         Ok(())
@@ -196,12 +197,6 @@ impl Dictionary {
         self.sent(&kept, options);
     }
 
-    /// The order of a snapshot: keys by bytes, of one key the prefix tombstone first.
-    pub(crate) fn snapshot_order(&self, a: Record, b: Record) -> core::cmp::Ordering {
-        let rank = |record| (self.records.key(record), !self.records.is_prefix(record));
-        rank(a).cmp(&rank(b))
-    }
-
     /// All records in the order of a snapshot, given the prefix tombstones in theirs.
     fn merged_order(&self, prefixes: &[Record]) -> Vec<Record> {
         let mut all = Vec::with_capacity(self.records.held());
@@ -269,9 +264,7 @@ impl Dictionary {
             records.iter().map(|&record| (rank(record), record)).collect();
         if !ranked.is_sorted_by(|(a, _), (b, _)| a < b) {
             // Clones give one dot to several entries: then keys decide.
-            ranked.sort_unstable_by(|&(a, left), &(b, right)| {
-                a.cmp(&b).then_with(|| self.snapshot_order(left, right))
-            });
+            sort(&mut ranked, &|left, right| order::snapshot_order(&self.records, left, right));
             records.clear();
             records.extend(ranked.into_iter().map(|(_, record)| record));
         }
@@ -315,6 +308,17 @@ impl Dictionary {
         } else {
             records
         };
+        if options.part_bytes_max == u64::MAX {
+            self.put_frame(
+                &Header { kind, base, end: true, tainted },
+                None,
+                records,
+                &mut out.bytes,
+            );
+            out.ends.push(out.bytes.len());
+            self.sent(records, options);
+            return;
+        }
         let cuts = self.cuts(records, options.part_bytes_max);
         let id = (cuts.len() > 1).then(|| self.delta_id(kind, base_bytes, options));
         let mut start = 0;
@@ -340,14 +344,12 @@ impl Dictionary {
     /// Where each part ends.
     fn cuts(&self, records: &[Record], part_bytes_max: u64) -> Vec<usize> {
         let mut cuts = Vec::new();
-        if part_bytes_max != u64::MAX {
-            let mut weigher = Weigher::new(part_bytes_max);
-            for (at, &record) in records.iter().enumerate() {
-                if !weigher.fits(self.records.key(record), self.payload_bytes(record)) {
-                    cuts.push(at);
-                    weigher = Weigher::new(part_bytes_max);
-                    weigher.fits(self.records.key(record), self.payload_bytes(record));
-                }
+        let mut weigher = Weigher::new(part_bytes_max);
+        for (at, &record) in records.iter().enumerate() {
+            if !weigher.fits(self.records.key(record), self.payload_bytes(record)) {
+                cuts.push(at);
+                weigher = Weigher::new(part_bytes_max);
+                weigher.fits(self.records.key(record), self.payload_bytes(record));
             }
         }
         cuts.push(records.len());
@@ -367,60 +369,30 @@ impl Dictionary {
     }
 
     fn put_version(&self, out: &mut Vec<u8>) {
-        let known = self.nodes.sorted();
-        let used = known
-            .filter(|&node| self.seen.vector(node) > 0 || self.seen.exceptions(node).is_some());
+        let used = self.nodes.sorted().filter(|&node| self.seen.names(node));
         let start = out.len();
         frame::begin(out, VERSION);
-        frame::put_field(out, field::REPLICAS, |out| {
-            used.clone().for_each(|node| out.extend_from_slice(&self.nodes.id(node).0));
-        });
-        self.put_vector_field((0..).zip(used.clone()), out);
+        put_replicas(out, used.clone().map(|node| self.nodes.id(node)));
+        put_seen_vector(&self.seen, (0..).zip(used.clone()), out);
         if self.seen.has_exceptions() {
-            self.put_end_field((0..).zip(used), out);
+            put_seen_end(&self.seen, (0..).zip(used), out);
         }
         out.push(0);
         frame::end(out, start);
     }
 
     fn put_horizon_version(&self, out: &mut Vec<u8>) {
-        let used = self.nodes.sorted().filter(|node| self.horizon.contains_key(node));
+        let used = self.nodes.sorted().filter(|&node| self.horizon.get(node) > 0);
         let start = out.len();
         frame::begin(out, VERSION);
-        frame::put_field(out, field::REPLICAS, |out| {
-            used.clone().for_each(|node| out.extend_from_slice(&self.nodes.id(node).0));
-        });
+        put_replicas(out, used.clone().map(|node| self.nodes.id(node)));
         if !self.horizon.is_empty() {
-            frame::put_field(out, field::VECTOR, |out| self.put_horizon((0..).zip(used), out));
+            frame::put_field(out, field::VECTOR, |out| {
+                put_horizon(&self.horizon, (0..).zip(used), out)
+            });
         }
         out.push(0);
         frame::end(out, start);
-    }
-
-    /// Writes V; `indexed`: the nodes of the frame with their indices, ascending, here and below.
-    fn put_vector_field(
-        &self,
-        indexed: impl Iterator<Item = (u32, u32)> + Clone,
-        out: &mut Vec<u8>,
-    ) {
-        let vector = indexed
-            .map(|(index, node)| (index, self.seen.vector(node)))
-            .filter(|&(_, counter)| counter > 0);
-        if vector.clone().next().is_some() {
-            frame::put_field(out, field::VECTOR, |out| put_vector(out, vector));
-        }
-    }
-
-    fn put_end_field(&self, indexed: impl Iterator<Item = (u32, u32)> + Clone, out: &mut Vec<u8>) {
-        let runs = indexed.filter_map(|(index, node)| Some((index, self.seen.exceptions(node)?)));
-        frame::put_field(out, field::END, |out| put_runs(out, runs));
-    }
-
-    fn put_horizon(&self, indexed: impl Iterator<Item = (u32, u32)> + Clone, out: &mut Vec<u8>) {
-        put_vector(
-            out,
-            indexed.filter_map(|(index, node)| Some((index, *self.horizon.get(&node)?))),
-        );
     }
 
     fn put_frame(
@@ -430,15 +402,30 @@ impl Dictionary {
         records: &[Record],
         out: &mut Vec<u8>,
     ) {
+        let Self { records: store, nodes, seen, horizon, collected, table, writer, .. } = self;
         let start = out.len();
         frame::begin(out, header.kind);
-        let mut table = core::mem::take(&mut self.table);
-        self.fill_table(header, records, &mut table);
-        frame::put_field(out, field::REPLICAS, |out| {
-            for id in &table.ids {
-                out.extend_from_slice(&id.0);
+        table.start(nodes.len());
+        for node in nodes.sorted() {
+            if seen.vector(node) > 0
+                || horizon.get(node) > 0
+                || (header.end && seen.exceptions(node).is_some())
+            {
+                table.use_node(node);
             }
-        });
+        }
+        for &record in records {
+            table.use_node(store.dot(record).node);
+            table.use_node(store.stamp_node(record));
+            if let Some(origin) = store.origin(record) {
+                table.use_node(origin.node);
+            }
+        }
+        if let Some(node) = collected.and_then(|stamp| nodes.find(stamp.replica)) {
+            table.use_node(node);
+        }
+        table.finish(nodes, header.base);
+        put_replicas(out, table.ids.iter().copied());
         if let Some((id, number)) = part {
             frame::put_field(out, field::PART, |out| {
                 out.extend_from_slice(&id.to_le_bytes());
@@ -448,11 +435,11 @@ impl Dictionary {
         if let Some(base) = header.base {
             frame::put_field(out, field::BASE, |out| table.put_base(base, out));
         }
-        self.put_vector_field(table.indexed(), out);
-        if !self.horizon.is_empty() || self.collected.is_some() {
+        put_seen_vector(seen, table.indexed(), out);
+        if !horizon.is_empty() || collected.is_some() {
             frame::put_field(out, field::HORIZON, |out| {
-                self.put_horizon(table.indexed(), out);
-                match self.collected {
+                put_horizon(horizon, table.indexed(), out);
+                match collected {
                     None => out.push(0),
                     Some(stamp) => {
                         put_varint(out, u64::from(table.find(stamp.replica)) + 1);
@@ -462,54 +449,63 @@ impl Dictionary {
             });
         }
         if header.end {
-            self.put_end_field(table.indexed(), out);
+            put_seen_end(seen, table.indexed(), out);
         }
         if header.tainted {
             out.extend_from_slice(&[field::FLAGS, 1, 1]);
         }
         out.push(0);
-        let mut writer = core::mem::take(&mut self.writer);
         writer.start(table.ids.len());
         let index = |dot: NodeDot| (table.index(dot.node) as usize, dot.counter);
         for &record in records {
-            let (dot_replica, counter) = index(self.records.dot(record));
+            let (dot_replica, counter) = index(store.dot(record));
             let entry = EntryBytes {
-                value: self.records.value(record),
-                hlc: self.records.hlc(record),
-                stamp_replica: table.index(self.records.stamp_node(record)) as usize,
+                value: store.value(record),
+                hlc: store.hlc(record),
+                stamp_replica: table.index(store.stamp_node(record)) as usize,
                 dot_replica,
                 counter,
-                origin: self.records.origin(record).map(index),
+                origin: store.origin(record).map(index),
             };
-            writer.push(out, self.records.key(record), &entry);
+            writer.push(out, store.key(record), &entry);
         }
         writer.finish(out);
-        self.writer = writer;
-        self.table = table;
         frame::end(out, start);
     }
+}
 
-    /// Enters the replicas that a frame names.
-    fn fill_table(&self, header: &Header<'_>, records: &[Record], table: &mut Table) {
-        table.start(self.nodes.len());
-        for node in self.nodes.sorted() {
-            if self.seen.vector(node) > 0 || (header.end && self.seen.exceptions(node).is_some()) {
-                table.use_node(node);
-            }
-        }
-        self.horizon.keys().for_each(|&node| table.use_node(node));
-        for &record in records {
-            table.use_node(self.records.dot(record).node);
-            table.use_node(self.records.stamp_node(record));
-            if let Some(origin) = self.records.origin(record) {
-                table.use_node(origin.node);
-            }
-        }
-        if let Some(stamp) = self.collected {
-            table.ids.push(stamp.replica);
-        }
-        table.finish(&self.nodes, header.base);
+fn put_replicas(out: &mut Vec<u8>, replicas: impl Iterator<Item = ReplicaId>) {
+    frame::put_field(out, field::REPLICAS, |out| {
+        replicas.for_each(|id| out.extend_from_slice(&id.0))
+    });
+}
+
+/// Writes V; `indexed`: the nodes of the frame with their indices, ascending, here and below.
+fn put_seen_vector(
+    seen: &Seen,
+    indexed: impl Iterator<Item = (u32, u32)> + Clone,
+    out: &mut Vec<u8>,
+) {
+    let vector =
+        indexed.map(|(index, node)| (index, seen.vector(node))).filter(|&(_, counter)| counter > 0);
+    if vector.clone().next().is_some() {
+        frame::put_field(out, field::VECTOR, |out| put_vector(out, vector));
     }
+}
+
+fn put_seen_end(seen: &Seen, indexed: impl Iterator<Item = (u32, u32)> + Clone, out: &mut Vec<u8>) {
+    let runs = indexed.filter_map(|(index, node)| Some((index, seen.exceptions(node)?)));
+    frame::put_field(out, field::END, |out| put_runs(out, runs));
+}
+
+fn put_horizon(
+    horizon: &NodeVector,
+    indexed: impl Iterator<Item = (u32, u32)> + Clone,
+    out: &mut Vec<u8>,
+) {
+    let vector =
+        indexed.map(|(index, node)| (index, horizon.get(node))).filter(|&(_, counter)| counter > 0);
+    put_vector(out, vector);
 }
 
 fn check_part_bytes(options: &ExportOptions) -> Result<()> {
@@ -560,7 +556,9 @@ impl Weigher {
 /// The table of replicas of a frame under way.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
+    /// The index of each node in the table.
     index: Vec<u32>,
+    /// The nodes used, in the order of their ids.
     used: Vec<u32>,
     ids: Vec<ReplicaId>,
 }
@@ -578,30 +576,44 @@ impl Table {
 
     #[inline]
     fn use_node(&mut self, node: u32) {
-        let index = &mut self.index[node as usize];
-        if *index == UNUSED {
-            *index = USED;
-            self.used.push(node);
-        }
+        self.index[node as usize] = USED;
     }
 
-    /// Sorts what is used, with what `base` names.
+    /// Lists what is used and what `base` names, in the order of their ids.
     fn finish(&mut self, nodes: &Nodes, base: Option<&Frame<'_>>) {
-        self.ids.extend(self.used.iter().map(|&node| nodes.id(node)));
+        let mut unknown: Vec<ReplicaId> = Vec::new();
         if let Some(base) = base {
-            self.ids.extend(base.vector.iter().map(|(replica, _)| base.replica(replica)));
-            base.end
-                .unwrap_or_default()
-                .for_each(|replica, _, _| self.ids.push(base.replica(replica)));
+            let mut use_id = |replica| match nodes.find(base.replica(replica)) {
+                Some(node) => self.use_node(node),
+                None => unknown.push(base.replica(replica)),
+            };
+            base.vector.iter().for_each(|(replica, _)| use_id(replica));
+            base.end.unwrap_or_default().for_each(|replica, _, _| use_id(replica));
         }
-        self.ids.sort_unstable();
-        self.ids.dedup();
-        for at in 0..self.used.len() {
-            let node = self.used[at];
-            self.index[node as usize] = self.find(nodes.id(node));
+        if unknown.len() > 1 {
+            let compare = |a: u32, b: u32| unknown[a as usize].cmp(&unknown[b as usize]);
+            unknown = sorted_places(unknown.len(), &compare).map(|place| unknown[place]).collect();
+            unknown.dedup();
         }
-        let index = &self.index;
-        self.used.sort_unstable_by_key(|&node| index[node as usize]);
+        let mut unknown = unknown.into_iter().peekable();
+        for node in nodes.sorted() {
+            if self.index[node as usize] == UNUSED {
+                continue;
+            }
+            let id = nodes.id(node);
+            while let Some(before) = unknown.next_if(|&before| before < id) {
+                self.ids.push(before);
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a frame names fewer than 2^32 replicas"
+            )]
+            let index = self.ids.len() as u32;
+            self.index[node as usize] = index;
+            self.used.push(node);
+            self.ids.push(id);
+        }
+        self.ids.extend(unknown);
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a frame names fewer than 2^32 replicas")]
@@ -644,11 +656,7 @@ pub(crate) fn put_entries<'a>(
 ) {
     let start = out.len();
     frame::begin(out, ENTRIES);
-    frame::put_field(out, field::REPLICAS, |out| {
-        for id in replicas {
-            out.extend_from_slice(&id.0);
-        }
-    });
+    put_replicas(out, replicas.iter().copied());
     out.push(0);
     let mut writer = BlockWriter::default();
     writer.start(replicas.len());

@@ -1,16 +1,16 @@
 //! What goes beyond merging: collection of tombstones, new stamps, re-reading, and loading.
 
 use core::ops::Range;
-use std::collections::BTreeSet;
 
 use crate::block::Chunk;
 use crate::dictionary::{Dictionary, Options, is_watched};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Frame, SNAPSHOT, VERSION};
 use crate::merge::{BATCH, FrameNodes, MergeReport, SenderVersion, named_counter};
-use crate::order::Order;
+use crate::order::{Order, snapshot_order};
 use crate::prefixes::Prefixes;
 use crate::records::{Fields, NodeDot, Record, Records};
+use crate::sort::{sort, sorted_places};
 use crate::stamp::{MILLIS_MAX, Stamp, millis_of, tick};
 use crate::value::Value;
 
@@ -93,10 +93,7 @@ impl Dictionary {
         }
         let mut raised = false;
         for (node, counter) in (0..).zip(target) {
-            if counter > self.horizon.get(&node).copied().unwrap_or(0) {
-                self.horizon.insert(node, counter);
-                raised = true;
-            }
+            raised |= self.horizon.raise(node, counter);
         }
         let dropped = if raised { self.drop_collected() } else { 0 };
         self.settled();
@@ -123,18 +120,19 @@ impl Dictionary {
                 && self.records.dot(record).node == self.own
                 && self.records.hlc(record) > lowered
         };
-        let mut due: Vec<(Stamp, u64, Record)> = self
+        let mut due: Vec<(u64, Record)> = self
             .records
             .arrivals()
             .filter(is_due)
-            .map(|record| {
-                (self.records.stamp(record, &self.nodes), self.records.dot(record).counter, record)
-            })
+            .map(|record| (self.records.hlc(record), record))
             .collect();
-        due.sort_unstable_by(|a, b| {
-            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| self.snapshot_order(a.2, b.2))
+        sort(&mut due, &|left, right| {
+            let rank = |record| {
+                (self.records.stamp(record, &self.nodes), self.records.dot(record).counter)
+            };
+            rank(left).cmp(&rank(right)).then_with(|| snapshot_order(&self.records, left, right))
         });
-        for &(_, _, record) in &due {
+        for &(_, record) in &due {
             self.clock = tick(self.clock, now);
             let dot = self.next_dot();
             self.records.restamp(record, self.clock, self.own, dot, &self.nodes);
@@ -162,7 +160,7 @@ impl Dictionary {
         if !self
             .horizon
             .iter()
-            .all(|(&node, &counter)| version.closed(self.nodes.id(node)) >= counter)
+            .all(|(node, counter)| version.closed(self.nodes.id(node)) >= counter)
         {
             let reason = "this replica collected tombstones that the snapshot has not seen; read another one";
             return Err(Error::new(ErrorKind::SenderBelowHorizon, reason));
@@ -216,8 +214,7 @@ impl Dictionary {
         self.join_version(&SenderVersion::of(last));
         for (replica, counter) in last.horizon.iter() {
             let node = self.nodes.intern(last.replica(replica));
-            let held = self.horizon.entry(node).or_default();
-            *held = counter.max(*held);
+            self.horizon.raise(node, counter);
         }
         if let Some((replica, hlc)) = last.collected {
             self.raise_collected(Stamp { hlc, replica: last.replica(replica) });
@@ -261,7 +258,7 @@ impl Dictionary {
     /// The entries of `before` that the snapshot just installed has not seen, by dot.
     fn rescued(&self, before: &Records, version: &SenderVersion) -> Vec<Rescued> {
         let is_unseen = |dot: NodeDot| !version.has(self.dot(dot));
-        let mut rescued: Vec<Rescued> = before
+        let rescued: Vec<Rescued> = before
             .arrivals()
             .filter(|&record| {
                 is_unseen(before.dot(record))
@@ -274,10 +271,17 @@ impl Dictionary {
                 Rescued { key, payload, tag: value.tag, hlc, stamp_node, dot, origin }
             })
             .collect();
-        rescued.sort_unstable_by(|a, b| {
+        self.by_dot(rescued)
+    }
+
+    fn by_dot(&self, rescued: Vec<Rescued>) -> Vec<Rescued> {
+        let compare = |a: u32, b: u32| {
+            let (a, b) = (&rescued[a as usize], &rescued[b as usize]);
             self.dot(a.dot).cmp(&self.dot(b.dot)).then_with(|| a.key.cmp(&b.key))
-        });
-        rescued
+        };
+        let places: Vec<usize> = sorted_places(rescued.len(), &compare).collect();
+        let mut rescued: Vec<Option<Rescued>> = rescued.into_iter().map(Some).collect();
+        places.into_iter().filter_map(|place| rescued[place].take()).collect()
     }
 
     /// Whether the snapshot just installed has an entry of the same key, kind, stamp and value.
@@ -338,22 +342,26 @@ impl Dictionary {
         if self.watched.is_empty() {
             return;
         }
-        let live_keys = |records: &Records| -> Vec<Box<[u8]>> {
-            let keys = records
-                .arrivals()
-                .filter(|&record| records.is_live(record))
-                .map(|record| records.key(record));
-            keys.filter(|key| is_watched(&self.watched, key)).map(Box::from).collect()
-        };
-        let keys: BTreeSet<Box<[u8]>> =
-            live_keys(before).into_iter().chain(live_keys(&self.records)).collect();
-        for key in keys {
+        let mut keys: Vec<Box<[u8]>> = Vec::new();
+        for records in [before, &self.records] {
+            let live = records.arrivals().filter(|&record| records.is_live(record));
+            let watched =
+                live.map(|record| records.key(record)).filter(|key| is_watched(&self.watched, key));
+            keys.extend(watched.map(Box::from));
+        }
+        let compare = |a: u32, b: u32| keys[a as usize].cmp(&keys[b as usize]);
+        let mut last: Option<&[u8]> = None;
+        for place in sorted_places(keys.len(), &compare) {
+            let key: &[u8] = &keys[place];
+            if last.replace(key) == Some(key) {
+                continue;
+            }
             let value =
-                |records: &'_ Records| records.find(&key).filter(|&record| records.is_live(record));
+                |records: &Records| records.find(key).filter(|&record| records.is_live(record));
             let old = value(before).map_or(Value::NONE, |record| before.value(record));
             let new = value(&self.records).map_or(Value::NONE, |record| self.records.value(record));
             if old != new {
-                self.patch.push_change(&key, old, new);
+                self.patch.push_change(key, old, new);
             }
         }
     }
@@ -362,9 +370,11 @@ impl Dictionary {
 impl<'a> Snapshot<'a> {
     /// Reads all parts of one snapshot, given in any order.
     fn read(parts: &[&'a [u8]]) -> Result<Self> {
-        let mut frames =
+        let frames =
             parts.iter().map(|part| Frame::read(part, &[SNAPSHOT])).collect::<Result<Vec<_>>>()?;
-        frames.sort_by_key(|frame| frame.part.map(|(_, number)| number));
+        let number = |place: u32| frames[place as usize].part.map(|(_, number)| number);
+        let places = sorted_places(frames.len(), &|a, b| number(a).cmp(&number(b)));
+        let frames: Vec<Frame<'a>> = places.map(|place| frames[place]).collect();
         let is_one = match frames.as_slice() {
             [] => false,
             [frame] if frame.part.is_none() => true,

@@ -20,6 +20,7 @@ mod prefetch;
 mod prefixes;
 mod ranges;
 mod records;
+mod sort;
 mod stamp;
 pub mod value;
 mod version;

@@ -1,11 +1,15 @@
 //! Merging frames: rules 3 to 5 of the versions, clones, and what a patch tells of it.
 
+use core::cmp::Ordering;
+
 use crate::block::{Chunk, EntryBytes};
 use crate::columns::{Columns, NO_CHANGES, NO_ENTRIES};
 use crate::dictionary::{Dictionary, is_watched};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{CHANGES, Checked, DELTA, Frame, SNAPSHOT};
+use crate::order::snapshot_order;
 use crate::records::{Fields, NodeDot, Record};
+use crate::sort::sort;
 use crate::stamp::{Dot, ReplicaId, Stamp, millis_of};
 use crate::value::Value;
 use crate::version::Runs;
@@ -231,7 +235,7 @@ impl Dictionary {
             if !self
                 .horizon
                 .iter()
-                .all(|(&node, &counter)| sender.closed(self.nodes.id(node)) >= counter)
+                .all(|(node, counter)| sender.closed(self.nodes.id(node)) >= counter)
             {
                 return Err(Error::new(
                     ErrorKind::SenderBelowHorizon,
@@ -253,9 +257,7 @@ impl Dictionary {
         let mut raised = false;
         for (replica, counter) in frame.horizon.iter() {
             let node = nodes.get(replica, self);
-            let held = self.horizon.entry(node).or_default();
-            raised |= counter > *held;
-            *held = counter.max(*held);
+            raised |= self.horizon.raise(node, counter);
         }
         if let Some((replica, hlc)) = frame.collected {
             self.raise_collected(Stamp { hlc, replica: frame.replica(replica) });
@@ -266,6 +268,8 @@ impl Dictionary {
     }
 
     pub(crate) fn raise_collected(&mut self, stamp: Stamp) {
+        // Frames name its replica by its node.
+        self.nodes.intern(stamp.replica);
         self.collected = self.collected.max(Some(stamp));
         self.clock = self.clock.max(stamp.hlc);
         self.floor = self.floor.max(stamp.hlc);
@@ -286,8 +290,7 @@ impl Dictionary {
 
     #[inline]
     fn is_below_horizon(&self, dot: NodeDot) -> bool {
-        !self.horizon.is_empty()
-            && self.horizon.get(&dot.node).is_some_and(|&counter| dot.counter <= counter)
+        dot.counter <= self.horizon.get(dot.node)
     }
 
     // Clones.
@@ -320,7 +323,7 @@ impl Dictionary {
                 suspects.differs |= self.records.stamp(record, &self.nodes) != stamp
                     || self.records.value(record) != entry.value;
             }
-            _ => suspects.counters.push(entry.counter),
+            _ => suspects.counters.push((entry.counter, 0)),
         }
     }
 
@@ -340,10 +343,10 @@ impl Dictionary {
         if named > given || suspects.differs {
             return true;
         }
-        suspects.counters.sort_unstable();
+        sort(&mut suspects.counters, &|_, _| Ordering::Equal);
         let is_suspect = |&record: &Record| {
             let dot = self.records.dot(record);
-            dot.node == self.own && suspects.counters.binary_search(&dot.counter).is_ok()
+            dot.node == self.own && suspects.counters.binary_search(&(dot.counter, 0)).is_ok()
         };
         !suspects.counters.is_empty() && self.records.arrivals().any(|record| is_suspect(&record))
     }
@@ -358,9 +361,7 @@ impl Dictionary {
             .filter(|(dot, _)| dot.node == old)
             .map(|(dot, record)| (dot.counter, record))
             .collect();
-        own.sort_unstable_by(|&(a, left), &(b, right)| {
-            a.cmp(&b).then_with(|| self.snapshot_order(left, right))
-        });
+        sort(&mut own, &|left, right| snapshot_order(&self.records, left, right));
         self.own = self.nodes.intern(self.spare);
         for (_, record) in own {
             let dot = self.next_dot();
@@ -706,5 +707,5 @@ struct Suspects {
     counter_max: u64,
     differs: bool,
     /// Own dots of entries that are not held under them: no other entry may be.
-    counters: Vec<u64>,
+    counters: Vec<(u64, u32)>,
 }

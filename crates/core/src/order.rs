@@ -1,8 +1,10 @@
 //! The order of keys, made when it is first asked for and kept from then on.
 
+use core::cmp::Ordering;
 use core::ops::Range as Span;
 
 use crate::records::{Moved, Record, Records};
+use crate::sort;
 
 /// New keys wait unsorted until somebody asks; more than these are merged into the rest.
 const TAIL_MAX: usize = 1_024;
@@ -147,27 +149,24 @@ impl DoubleEndedIterator for Cursor<'_> {
     }
 }
 
-/// Sorts records by key. Comparing eight bytes beyond the common prefix first saves most looks into the arena.
+/// Sorts records by key, of one key the prefix tombstone first.
+///
+/// Comparing eight bytes beyond the common prefix first saves most looks into the arena.
 pub(crate) fn sort(list: &mut Vec<Record>, records: &Records) {
     let Some(&first) = list.first() else { return };
     let first = records.key(first);
     let shared = list.iter().fold(first.len(), |shared, &record| {
-        let key = records.key(record);
-        first[..shared].iter().zip(key).take_while(|(a, b)| a == b).count()
+        first[..shared].iter().zip(records.key(record)).take_while(|(a, b)| a == b).count()
     });
     let mut heads: Vec<(u64, Record)> =
-        list.iter().map(|&record| (head(&records.key(record)[shared..]), record)).collect();
-    heads.sort_unstable_by(|(a, left), (b, right)| {
-        a.cmp(b).then_with(|| records.key(*left).cmp(records.key(*right)))
-    });
+        list.iter().map(|&record| (sort::head(&records.key(record)[shared..]), record)).collect();
+    sort::sort(&mut heads, &|left, right| snapshot_order(records, left, right));
     list.clear();
     list.extend(heads.into_iter().map(|(_, record)| record));
 }
 
-/// The first eight bytes as a number that orders like them.
-fn head(key: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let length = key.len().min(8);
-    bytes[..length].copy_from_slice(&key[..length]);
-    u64::from_be_bytes(bytes)
+/// The order of a snapshot: keys by bytes, of one key the prefix tombstone first.
+pub(crate) fn snapshot_order(records: &Records, left: Record, right: Record) -> Ordering {
+    let rank = |record| (records.key(record), !records.is_prefix(record));
+    rank(left).cmp(&rank(right))
 }

@@ -11,7 +11,7 @@ use crate::version::Nodes;
 pub(crate) struct Prefixes {
     records: BTreeMap<Box<[u8]>, Record>,
     /// How many prefixes there are of each length: only these are looked for.
-    lengths: BTreeMap<usize, usize>,
+    lengths: Vec<(usize, usize)>,
 }
 
 impl Prefixes {
@@ -25,17 +25,24 @@ impl Prefixes {
 
     pub fn insert(&mut self, prefix: &[u8], record: Record) {
         self.records.insert(prefix.into(), record);
-        *self.lengths.entry(prefix.len()).or_default() += 1;
+        match self.find_length(prefix.len()) {
+            Ok(at) => self.lengths[at].1 += 1,
+            Err(at) => self.lengths.insert(at, (prefix.len(), 1)),
+        }
     }
 
     pub fn remove(&mut self, prefix: &[u8]) {
         self.records.remove(prefix);
-        if let Some(count) = self.lengths.get_mut(&prefix.len()) {
-            *count -= 1;
-            if *count == 0 {
-                self.lengths.remove(&prefix.len());
+        if let Ok(at) = self.find_length(prefix.len()) {
+            self.lengths[at].1 -= 1;
+            if self.lengths[at].1 == 0 {
+                self.lengths.remove(at);
             }
         }
+    }
+
+    fn find_length(&self, length: usize) -> core::result::Result<usize, usize> {
+        self.lengths.binary_search_by_key(&length, |&(length, _)| length)
     }
 
     pub fn moved(&mut self, moved: &Moved) {
@@ -44,7 +51,10 @@ impl Prefixes {
 
     /// The prefix tombstones whose prefixes `key` begins with, shortest first.
     pub fn over(&self, key: &[u8]) -> impl Iterator<Item = Record> {
-        self.lengths.range(..=key.len()).filter_map(|(&length, _)| self.get(&key[..length]))
+        self.lengths
+            .iter()
+            .take_while(|&&(length, _)| length <= key.len())
+            .filter_map(|&(length, _)| self.get(&key[..length]))
     }
 
     /// Whether an entry of `key` and `stamp` is covered.

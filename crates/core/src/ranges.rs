@@ -1,10 +1,14 @@
 //! Range exchange: fingerprints of ranges of key hashes, and entries by hash.
 
+use core::cmp::Ordering;
+
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::ExportOptions;
 use crate::hash::siphash13;
+use crate::order::snapshot_order;
 use crate::records::{NodeDot, Record};
+use crate::sort::{sort, sorted_places};
 
 const DEPTH_MAX: u8 = 16;
 
@@ -51,11 +55,14 @@ impl Dictionary {
         let index = self.hash_index(seed);
         out.clear();
         for (depth, from) in ranges {
-            let mut items: Vec<(u64, u64)> = within(&index, depth, from)
+            let items: Vec<(u64, u64)> = within(&index, depth, from)
                 .iter()
                 .map(|&(hash, record)| (hash, self.identity(seed, record)))
                 .collect();
-            items.sort_unstable();
+            // Of one key hash by identity.
+            let places =
+                sorted_places(items.len(), &|a, b| items[a as usize].cmp(&items[b as usize]));
+            let items: Vec<(u64, u64)> = places.map(|place| items[place]).collect();
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "fewer than 2^32 entries are held"
@@ -86,17 +93,16 @@ impl Dictionary {
         if !rest.is_empty() {
             return Err(Error::new(ErrorKind::InvalidArgument, "hashes have 8 bytes each"));
         }
-        let mut hashes: Vec<u64> = hashes.iter().map(|hash| u64::from_le_bytes(*hash)).collect();
-        hashes.sort_unstable();
+        let mut hashes: Vec<(u64, u32)> =
+            hashes.iter().map(|hash| (u64::from_le_bytes(*hash), 0)).collect();
+        sort(&mut hashes, &|_, _| Ordering::Equal);
         hashes.dedup();
         let index = self.hash_index(seed);
         let mut found: Vec<(u64, Record)> = hashes
             .into_iter()
-            .flat_map(|hash| within(&index, DEPTH_MAX, hash).iter().copied())
+            .flat_map(|(hash, _)| within(&index, DEPTH_MAX, hash).iter().copied())
             .collect();
-        found.sort_by(|&(a, left), &(b, right)| {
-            a.cmp(&b).then_with(|| self.snapshot_order(left, right))
-        });
+        sort(&mut found, &|left, right| snapshot_order(&self.records, left, right));
         let records: Vec<Record> = found.into_iter().map(|(_, record)| record).collect();
         self.put_changes(&records, options, out);
         Ok(())
@@ -112,7 +118,7 @@ impl Dictionary {
         };
         let mut index: Vec<(u64, Record)> =
             self.records.arrivals().map(|record| (hash(record), record)).collect();
-        index.sort_unstable();
+        sort(&mut index, &|left, right| left.cmp(&right));
         index
     }
 

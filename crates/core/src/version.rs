@@ -104,24 +104,65 @@ impl Runs {
     }
 }
 
+/// A counter for each node; 0 where there is none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeVector(Vec<u64>);
+
+impl NodeVector {
+    #[inline]
+    pub fn get(&self, node: u32) -> u64 {
+        self.0.get(node as usize).copied().unwrap_or(0)
+    }
+
+    /// Raises the counter of a node; answers whether it was lower.
+    pub fn raise(&mut self, node: u32, counter: u64) -> bool {
+        let raises = counter > self.get(node);
+        if raises {
+            let at = node as usize;
+            if at >= self.0.len() {
+                self.0.resize(at + 1, 0);
+            }
+            self.0[at] = counter;
+        }
+        raises
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The nodes that have a counter, with it.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
+        (0..).zip(self.0.iter().copied()).filter(|&(_, counter)| counter > 0)
+    }
+}
+
 /// The version of a dictionary: V and X, by node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    vector: Vec<u64>,
-    exceptions: BTreeMap<u32, Runs>,
+    vector: NodeVector,
+    exceptions: Vec<Runs>,
+    /// How many nodes have exceptions.
+    excepted: usize,
 }
 
 impl Seen {
+    #[inline]
     pub fn vector(&self, node: u32) -> u64 {
-        self.vector.get(node as usize).copied().unwrap_or(0)
+        self.vector.get(node)
     }
 
     pub fn exceptions(&self, node: u32) -> Option<&Runs> {
-        self.exceptions.get(&node)
+        self.exceptions.get(node as usize).filter(|runs| !runs.is_empty())
     }
 
     pub fn has_exceptions(&self) -> bool {
-        !self.exceptions.is_empty()
+        self.excepted > 0
+    }
+
+    /// Whether any dot of `node` was seen.
+    pub fn names(&self, node: u32) -> bool {
+        self.vector(node) > 0 || self.exceptions(node).is_some()
     }
 
     /// The greatest counter seen of `node`.
@@ -154,41 +195,36 @@ impl Seen {
     /// Adds dots to the exceptions, as far as the vector does not have them.
     pub fn except(&mut self, node: u32, first: u64, last: u64) {
         let first = first.max(self.vector(node) + 1);
-        if first <= last {
-            self.exceptions.entry(node).or_default().add(first, last);
+        if first > last {
+            return;
         }
+        let at = node as usize;
+        if at >= self.exceptions.len() {
+            self.exceptions.resize_with(at + 1, Runs::default);
+        }
+        self.excepted += usize::from(self.exceptions[at].is_empty());
+        self.exceptions[at].add(first, last);
     }
 
     /// Raises the vector.
     pub fn raise(&mut self, node: u32, counter: u64) {
-        if counter <= self.vector(node) {
-            return;
-        }
-        let at = node as usize;
-        if at >= self.vector.len() {
-            self.vector.resize(at + 1, 0);
-        }
-        self.vector[at] = counter;
-        if let Some(runs) = self.exceptions.get_mut(&node) {
-            runs.drop_through(counter);
-            if runs.is_empty() {
-                self.exceptions.remove(&node);
-            }
+        if self.vector.raise(node, counter) {
+            self.trim(node, |runs| runs.drop_through(counter));
         }
     }
 
     /// Adds a dot of the replica's own. [`Self::settle`] follows every other change.
     pub fn add_own(&mut self, own: u32, counter: u64) {
-        if self.exceptions.is_empty() {
-            self.raise(own, counter);
-        } else {
+        if self.has_exceptions() {
             self.except(own, counter, counter);
+        } else {
+            self.raise(own, counter);
         }
     }
 
     /// Own dots join the vector when there are no other exceptions.
     pub fn settle(&mut self, own: u32) {
-        if self.exceptions.len() == 1
+        if self.excepted == 1
             && let Some(last) = self.exceptions(own).and_then(Runs::last)
         {
             self.raise(own, last);
@@ -197,14 +233,16 @@ impl Seen {
 
     /// Takes back the own dots above `counter`.
     pub fn forget_above(&mut self, own: u32, counter: u64) {
-        if let Some(closed) = self.vector.get_mut(own as usize) {
+        if let Some(closed) = self.vector.0.get_mut(own as usize) {
             *closed = (*closed).min(counter);
         }
-        if let Some(runs) = self.exceptions.get_mut(&own) {
-            runs.drop_above(counter);
-            if runs.is_empty() {
-                self.exceptions.remove(&own);
-            }
+        self.trim(own, |runs| runs.drop_above(counter));
+    }
+
+    fn trim(&mut self, node: u32, trim: impl FnOnce(&mut Runs)) {
+        if let Some(runs) = self.exceptions.get_mut(node as usize).filter(|runs| !runs.is_empty()) {
+            trim(runs);
+            self.excepted -= usize::from(runs.is_empty());
         }
     }
 }
