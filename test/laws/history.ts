@@ -1,0 +1,202 @@
+/** Random histories for the network: made from a seed, played, and cut down to few steps when they fail. */
+
+import { seededRandom, type Random } from "../suites/random.ts";
+import {
+  play,
+  Violation,
+  type Action,
+  type EngineOf,
+  type Setup,
+  type Step,
+  type Traits,
+} from "./network.ts";
+
+export interface History {
+  readonly setup: Setup;
+  readonly steps: readonly Step[];
+}
+
+export interface Failure {
+  readonly seed: number;
+  readonly message: string;
+  /** The history after cutting down, a line a step. */
+  readonly trace: readonly string[];
+  readonly history: History;
+}
+
+export interface Found {
+  /** Histories that were played, the failing one included. */
+  readonly count: number;
+  readonly failure: Failure | undefined;
+}
+
+export interface SearchOptions {
+  readonly firstSeed: number;
+  readonly count: number;
+  /** Stops after this time, read by `elapsedMs`; a failure is told in any case. */
+  readonly budgetMs: number;
+  /** Milliseconds since the search began: only says when to stop. */
+  readonly elapsedMs: () => number;
+  /** Narrows or changes the histories, as a search for one rare thing does. */
+  readonly shape?: (history: History, random: Random) => History;
+}
+
+/** Plays histories of rising seeds until one fails, the count is reached or the time is over. */
+export function search(engineOf: EngineOf, options: SearchOptions): Found {
+  const { firstSeed, count, budgetMs, elapsedMs, shape } = options;
+  for (let played = 0; played < count; played += 1) {
+    if (elapsedMs() > budgetMs) return { count: played, failure: undefined };
+    const seed = firstSeed + played;
+    const random = seededRandom(seed);
+    const plain = randomHistory(seed, random);
+    const history = shape === undefined ? plain : shape(plain, random);
+    if (failureOf(history, engineOf) !== undefined) {
+      return { count: played + 1, failure: shrink(seed, history, engineOf) };
+    }
+  }
+  return { count, failure: undefined };
+}
+
+/** The message of a history that breaks a law; any other error, as of a broken engine, counts as well. */
+export function failureOf(
+  { setup, steps }: History,
+  engineOf: EngineOf,
+  trace?: string[],
+): string | undefined {
+  try {
+    play(setup, steps, engineOf, trace);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Violation) return error.message;
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+}
+
+export function describeFailure({ seed, message, trace, history }: Failure): string {
+  const traits = Object.entries(history.setup.traits).filter(([, on]) => on);
+  return [
+    message,
+    `history of seed ${seed}, ${history.setup.replicaCount} replicas (${traits.map(([name]) => name).join(", ")}), cut down to ${history.steps.length} steps:`,
+    ...trace.map((line) => `  ${line}`),
+  ].join("\n");
+}
+
+/** Leaves out steps, in halves, quarters and so on, as long as what is left still fails. */
+function shrink(seed: number, history: History, engineOf: EngineOf): Failure {
+  let { steps } = history;
+  for (
+    let size = Math.ceil(steps.length / 2);
+    size >= 1;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  ) {
+    for (let start = 0; start < steps.length;) {
+      const fewer = [...steps.slice(0, start), ...steps.slice(start + size)];
+      if (failureOf({ setup: history.setup, steps: fewer }, engineOf) === undefined) start += size;
+      else steps = fewer;
+    }
+  }
+  const trace: string[] = [];
+  const small = { setup: history.setup, steps };
+  const message =
+    failureOf(small, engineOf, trace) ?? "fails no more when played again: not deterministic";
+  return { seed, message, trace, history: small };
+}
+
+export function randomHistory(seed: number, random: Random): History {
+  const traits = randomTraits(random);
+  const replicaCount = random.pick([2, 3, 3, 3, 4, 4, 5]);
+  const keyCount = random.pick([3, 3, 4, 5, 6]);
+  const setup: Setup = {
+    seed,
+    replicaCount: traits.clones ? Math.min(replicaCount, 3) : replicaCount,
+    keys: allKeys.slice(0, keyCount),
+    prefixes: random.once(2) ? ["p/", "p/q/"] : ["p/", "p/q/", ""],
+    traits,
+    known: Array.from({ length: replicaCount }, (_, number) => number).filter(
+      () => !random.once(4),
+    ),
+  };
+  const actions = weighted(traits);
+  const mixed = (count: number): Step[] =>
+    Array.from({ length: count }, () => randomStep(random.pick(actions), random));
+  if (!traits.collection || random.once(3)) return { setup, steps: mixed(12 + random.below(50)) };
+  const steps: Step[] = [];
+  for (const step of absences(replicaCount, random)) steps.push(...mixed(random.below(2)), step);
+  return { setup, steps };
+}
+
+/** Somebody is away while others remove and collect, comes back, and goes again: what most rules are about. */
+function absences(replicaCount: number, random: Random): Step[] {
+  const steps: Step[] = [];
+  for (let round = 1 + random.below(3); round > 0; round -= 1) {
+    const absent = 1 + random.below(replicaCount - 1);
+    const some = (most: number, actions: readonly Action[], at?: number): void => {
+      for (let left = random.below(most + 1); left > 0; left -= 1) {
+        steps.push(randomStep(random.pick(actions), random, random.once(2) ? at : undefined));
+      }
+    };
+    some(4, ["set", "set", "writeAt", "delete", "deletePrefix"], absent);
+    some(4, ["exchange", "exchange", "gather", "send", "deliver"], absent);
+    steps.push(randomStep("leave", random, absent));
+    some(3, ["set", "set", "writeAt", "delete"], absent);
+    some(4, ["delete", "delete", "deletePrefix", "set", "exchange", "send"]);
+    steps.push(randomStep("gather", random));
+    some(3, ["gather", "set", "delete", "writeAt", "collect"]);
+    steps.push(randomStep("return", random, absent));
+    some(5, ["exchange", "deliver", "deliver", "send", "gather", "set"], absent);
+  }
+  return steps;
+}
+
+/** A step whose first number, that of the replica as a rule, may be given. */
+function randomStep(action: Action, random: Random, replica?: number): Step {
+  const number = (): number => random.below(2 ** 16);
+  return { action, numbers: [replica ?? number(), number(), number(), number()] };
+}
+
+/** Nested below prefixes, and one equal to a prefix. */
+const allKeys = ["k", "p/x", "p/q/y", "p/q/", "z", "p/"];
+
+function randomTraits(random: Random): Traits {
+  const collection = !random.once(3);
+  const clones = !collection && random.once(2);
+  return {
+    collection,
+    clones,
+    drift: random.once(5),
+    crashes: random.once(3),
+    relaxed: !clones && random.once(6),
+    streams: random.once(3),
+    explicit: random.once(2),
+  };
+}
+
+function weighted(traits: Traits): Action[] {
+  const weights: readonly (readonly [Action, number])[] = [
+    ["set", 12],
+    ["delete", 7],
+    ["deletePrefix", 2],
+    ["writeAt", traits.explicit ? 5 : 0],
+    ["send", 9],
+    ["exchange", 9],
+    ["deliver", 16],
+    ["lose", 2],
+    ["stream", traits.streams ? 4 : 0],
+    ["receive", traits.streams ? 10 : 0],
+    ["breakStream", traits.streams ? 1 : 0],
+    ["acknowledge", traits.collection ? 4 : 0],
+    ["collect", traits.collection ? 3 : 0],
+    ["gather", traits.collection ? 8 : 0],
+    ["save", 2],
+    ["crash", traits.crashes ? 3 : 0],
+    ["leave", traits.collection ? 2 : 0],
+    ["return", traits.collection ? 3 : 0],
+    // Among copies a snapshot's version proves nothing of what it lacks, and without collection nobody has to re-read.
+    ["reread", traits.clones ? 0 : 1],
+    ["copy", traits.clones ? 2 : 0],
+    ["time", 4],
+    ["skew", traits.drift ? 4 : 0],
+    ["restamp", traits.drift ? 4 : 0],
+  ];
+  return weights.flatMap(([action, weight]) => Array.from({ length: weight }, () => action));
+}

@@ -1,0 +1,76 @@
+/**
+ * The random model test over real engines: the four guarantees of the rules of versions, horizon and re-reading.
+ *
+ * MODEL_SEED=7 plays one history and prints it step by step; MODEL_HISTORIES=1000000 plays that many, however long it takes;
+ * MODEL_FIRST_SEED begins elsewhere than at 1.
+ */
+
+import { expect, test } from "vitest";
+
+import type { Engine } from "../../ts/engine/contract.ts";
+import {
+  enginesUnderTest,
+  fastestEngine,
+  loadedEngines,
+  testAllEnginesThere,
+} from "../suites/engines.ts";
+import { numberFromEnvironment, seededRandom } from "../suites/random.ts";
+import { describeFailure, failureOf, randomHistory, search } from "./history.ts";
+import type { EngineOf } from "./network.ts";
+
+const onlySeed = numberFromEnvironment("MODEL_SEED");
+const askedCount = numberFromEnvironment("MODEL_HISTORIES");
+const firstSeed = numberFromEnvironment("MODEL_FIRST_SEED") ?? 1;
+
+/** For CI: the fastest engine gets most of the time. A tenth of the goal is the least that counts. */
+const goals = {
+  fastest: { count: 20_000, budgetMs: 60_000 },
+  others: { count: 1_500, budgetMs: 12_000 },
+} as const;
+const timeoutMs = askedCount === undefined ? 120_000 : 24 * 60 * 60 * 1_000;
+
+testAllEnginesThere();
+
+for (const { backend, engine } of enginesUnderTest) {
+  if (engine === undefined) continue;
+  const goal = engine === fastestEngine() ? goals.fastest : goals.others;
+  test(`no history breaks a guarantee on the ${backend} engine`, { timeout: timeoutMs }, () => {
+    expect(brokenGuarantee(backend, () => engine, goal)).toBeUndefined();
+  });
+}
+
+test.runIf(loadedEngines.length > 1)(
+  "no history breaks a guarantee where replicas run on different engines",
+  { timeout: timeoutMs },
+  () => {
+    const engineOf = (replica: number): Engine =>
+      loadedEngines[replica % loadedEngines.length] as Engine;
+    expect(brokenGuarantee("mixed", engineOf, goals.others)).toBeUndefined();
+  },
+);
+
+/** Plays histories and says what went wrong: a broken guarantee, or too few histories. */
+function brokenGuarantee(
+  name: string,
+  engineOf: EngineOf,
+  goal: { readonly count: number; readonly budgetMs: number },
+): string | undefined {
+  if (onlySeed !== undefined) {
+    const trace: string[] = [];
+    const failure = failureOf(randomHistory(onlySeed, seededRandom(onlySeed)), engineOf, trace);
+    console.log(
+      `${name}, seed ${onlySeed}:\n${trace.join("\n")}\n${failure ?? "keeps every guarantee"}`,
+    );
+    return failure;
+  }
+  const start = performance.now();
+  const elapsedMs = (): number => performance.now() - start;
+  const count = askedCount ?? goal.count;
+  const budgetMs = askedCount === undefined ? goal.budgetMs : Infinity;
+  const found = search(engineOf, { firstSeed, count, budgetMs, elapsedMs });
+  console.log(
+    `model: ${found.count} histories on ${name} in ${(elapsedMs() / 1_000).toFixed(1)} s`,
+  );
+  if (found.failure !== undefined) return describeFailure(found.failure);
+  return found.count < count / 10 ? `only ${found.count} histories of ${count}` : undefined;
+}
