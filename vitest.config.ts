@@ -1,5 +1,7 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
+import { summaryReporter } from "./test/summary-reporter.ts";
+
 // The sources themselves are tested, not dist: see `exports` and `imports` in package.json.
 // Vite's own conditions have to be repeated, because the list replaces them.
 const conditions = ["lastwrite-source", "module", "node", "development|production"];
@@ -15,6 +17,7 @@ const browser = ["test/browser/**/*.test.ts"];
 
 const config: ViteUserConfig = defineConfig({
   test: {
+    reporters: ["default", summaryReporter()],
     projects: [
       {
         ...shared,
