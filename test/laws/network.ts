@@ -704,8 +704,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
       log(`${node.name} refuses to re-read: ${errorCode(error)}`);
       return false;
     }
-    if (traits.clones)
-      for (const entry of parts.flatMap(entriesOf)) node.seen.add(writeOf(entry));
+    if (traits.clones) for (const entry of parts.flatMap(entriesOf)) node.seen.add(writeOf(entry));
     else for (const write of senderSeen) node.seen.add(write);
     node.dirty = true;
     node.mustSync = true;
