@@ -1,6 +1,6 @@
 //! Blocks of entries in columns: docs/format.md, Block.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Read, corrupt};
 use crate::frame::index;
 use crate::stamp::{COUNTER_MAX, MILLIS_MAX};
 use crate::value::{
@@ -57,10 +57,10 @@ pub(crate) struct Block<'a> {
 
 impl<'a> Block<'a> {
     /// Reads the columns of the next block of a frame that ends, but for its checksum, at `length`.
-    pub fn read(reader: &mut Reader<'a>, length: usize) -> Result<Self> {
+    pub fn read(reader: &mut Reader<'a>, length: usize) -> Read<Self> {
         let entries = reader.length()?;
         if !(1..=BLOCK_ENTRIES_MAX).contains(&entries) {
-            return Err(Error::corrupt("a block has no 1 to 4,096 entries"));
+            return Err(corrupt!("a block has no 1 to 4,096 entries"));
         }
         let mut block = Self { entries, columns: [&[]; COLUMNS], ends: [0; COLUMNS] };
         let mut last = 0;
@@ -73,7 +73,7 @@ impl<'a> Block<'a> {
             let bytes = reader.take(size)?;
             let at = usize::from(id);
             if id <= last || (bytes.is_empty() && at < COLUMNS) {
-                return Err(Error::corrupt("the columns of a block are out of order"));
+                return Err(corrupt!("the columns of a block are out of order"));
             }
             last = id;
             if at < COLUMNS {
@@ -96,7 +96,7 @@ impl<'a> Block<'a> {
     }
 
     /// What the entries will take, keys not shared: entries, bytes of keys, bytes of payloads.
-    pub fn expanded(&self) -> Result<(usize, usize, usize)> {
+    pub fn expanded(&self) -> Read<(usize, usize, usize)> {
         let mut lengths = Reader::new(self.columns[column::KEY_LENGTHS]);
         let mut keys = 0;
         for _ in 0..self.entries {
@@ -140,12 +140,12 @@ impl Chunk {
         self.rows.len()
     }
 
-    fn check_utf8(&self) -> Result<()> {
+    fn check_utf8(&self) -> Read<()> {
         let keys = core::str::from_utf8(&self.keys).ok();
         let is_sound = keys.is_some_and(|keys| {
             self.rows.iter().all(|row| keys.is_char_boundary(row.key_end as usize))
         });
-        if is_sound { Ok(()) } else { Err(Error::corrupt("a key is no UTF-8")) }
+        if is_sound { Ok(()) } else { Err(corrupt!("a key is no UTF-8")) }
     }
 
     fn clear(&mut self) {
@@ -203,7 +203,7 @@ impl Chunk {
     }
 
     /// Checks what reading leaves unchecked: keys and values.
-    pub fn check(&self, frame: &[u8], ascii: Ascii) -> Result<()> {
+    pub fn check(&self, frame: &[u8], ascii: Ascii) -> Read<()> {
         if !ascii.keys {
             self.check_utf8()?;
         }
@@ -211,10 +211,10 @@ impl Chunk {
             let key = self.key(at);
             if row.tag == PREFIX {
                 if !key.is_empty() && key.last() != Some(&b'/') {
-                    return Err(Error::corrupt("a prefix does not end in a slash"));
+                    return Err(corrupt!("a prefix does not end in a slash"));
                 }
             } else if key.is_empty() {
-                return Err(Error::corrupt("a key is empty"));
+                return Err(corrupt!("a key is empty"));
             }
             // A text in a block of ASCII is well-formed as it is.
             let is_sound = matches!(row.tag, TOMBSTONE..=INTEGER | PREFIX)
@@ -262,9 +262,9 @@ struct Run {
 }
 
 impl Run {
-    fn begin(&mut self, left: u64) -> Result<()> {
+    fn begin(&mut self, left: u64) -> Read<()> {
         if self.ended {
-            return Err(Error::corrupt("a run of tokens is cut in two"));
+            return Err(corrupt!("a run of tokens is cut in two"));
         }
         *self = Self { left, ended: true };
         Ok(())
@@ -314,7 +314,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// Reads the next entries of the block into `chunk`; answers false at its end.
-    pub fn next(&mut self, chunk: &mut Chunk) -> Result<bool> {
+    pub fn next(&mut self, chunk: &mut Chunk) -> Read<bool> {
         if self.left == 0 {
             return self.end().map(|()| false);
         }
@@ -349,7 +349,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// Whether the block ends as it should: every column used up, every run too.
-    fn end(&self) -> Result<()> {
+    fn end(&self) -> Read<()> {
         let is_used = |state: Option<(usize, u64)>| state.is_none_or(|(_, left)| left == 0);
         let is_sound = self.columns.iter().all(Reader::is_empty)
             && self.counter_run.left == 0
@@ -357,15 +357,11 @@ impl<'a> BlockReader<'a> {
             && is_used(self.writer)
             && is_used(self.stamp_writer)
             && self.has_stamp_writers == self.stamp_writers_differ;
-        if is_sound {
-            Ok(())
-        } else {
-            Err(Error::corrupt("a column of a block does not fit the others"))
-        }
+        if is_sound { Ok(()) } else { Err(corrupt!("a column of a block does not fit the others")) }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "256 keys of at most 1,024 bytes")]
-    fn read_keys(&mut self, chunk: &mut Chunk, length: usize) -> Result<()> {
+    fn read_keys(&mut self, chunk: &mut Chunk, length: usize) -> Read<()> {
         let Chunk { rows, keys, first_key, .. } = chunk;
         // The last key of the chunk before goes to the front: the first one may share with it.
         let last = if rows.len() > 1 { rows[rows.len() - 2].key_end as usize } else { *first_key };
@@ -378,7 +374,7 @@ impl<'a> BlockReader<'a> {
         for row in rows {
             let (shared, suffix) = read_lengths(lengths)?;
             if start + shared > keys.len() || shared + suffix > KEY_BYTES_MAX {
-                return Err(Error::corrupt("the length of a key is out of range"));
+                return Err(corrupt!("the length of a key is out of range"));
             }
             let suffix = suffixes.take(suffix)?;
             let last = core::mem::replace(&mut start, keys.len());
@@ -389,16 +385,16 @@ impl<'a> BlockReader<'a> {
         Ok(())
     }
 
-    fn read_tags(&mut self, rows: &mut [Row]) -> Result<()> {
+    fn read_tags(&mut self, rows: &mut [Row]) -> Read<()> {
         let is_last = rows.len() == self.left;
         let bytes = self.columns[column::TAGS].take(rows.len().div_ceil(2))?;
         if is_last && rows.len() % 2 == 1 && bytes.last().is_some_and(|last| last >> 4 != 0) {
-            return Err(Error::corrupt("a column of tags is too long"));
+            return Err(corrupt!("a column of tags is too long"));
         }
         for (two, byte) in rows.chunks_mut(2).zip(bytes) {
             for (row, tag) in two.iter_mut().zip([byte & 15, byte >> 4]) {
                 if tag > PREFIX {
-                    return Err(Error::corrupt("a tag is unknown"));
+                    return Err(corrupt!("a tag is unknown"));
                 }
                 row.tag = tag;
             }
@@ -406,7 +402,7 @@ impl<'a> BlockReader<'a> {
         Ok(())
     }
 
-    fn read_counters(&mut self, rows: &mut [Row]) -> Result<()> {
+    fn read_counters(&mut self, rows: &mut [Row]) -> Read<()> {
         for row in rows {
             let last = &mut self.counters[row.dot_replica as usize];
             let expected = *last + 1;
@@ -421,13 +417,13 @@ impl<'a> BlockReader<'a> {
                     self.counter_run.ended = false;
                     let gap = unzigzag(token >> 1);
                     if gap == 0 {
-                        return Err(Error::corrupt("a counter is not in its shortest form"));
+                        return Err(corrupt!("a counter is not in its shortest form"));
                     }
                     expected.checked_add_signed(gap).unwrap_or(0)
                 }
             };
             if !(1..=COUNTER_MAX).contains(&counter) {
-                return Err(Error::corrupt("a counter is out of range"));
+                return Err(corrupt!("a counter is out of range"));
             }
             *last = counter;
             row.counter = counter;
@@ -435,7 +431,7 @@ impl<'a> BlockReader<'a> {
         Ok(())
     }
 
-    fn read_stamps(&mut self, rows: &mut [Row]) -> Result<()> {
+    fn read_stamps(&mut self, rows: &mut [Row]) -> Read<()> {
         for row in rows {
             let successor = self.hlc.checked_add(1);
             self.hlc = if self.stamp_run.take() {
@@ -448,7 +444,7 @@ impl<'a> BlockReader<'a> {
         Ok(())
     }
 
-    fn read_stamp(&mut self, successor: Option<u64>) -> Result<u64> {
+    fn read_stamp(&mut self, successor: Option<u64>) -> Read<u64> {
         let stamps = &mut self.columns[column::STAMPS];
         let token = stamps.varint()?;
         let (value, before) = (token >> 2, self.hlc >> 16);
@@ -467,12 +463,12 @@ impl<'a> BlockReader<'a> {
         }
         let hlc = millis << 16 | counter;
         if Some(hlc) == successor || token & 3 != stamp_token(before, millis, counter) {
-            return Err(Error::corrupt("a stamp is not in its shortest form"));
+            return Err(corrupt!("a stamp is not in its shortest form"));
         }
         Ok(hlc)
     }
 
-    fn read_origins(&mut self, chunk: &mut Chunk) -> Result<()> {
+    fn read_origins(&mut self, chunk: &mut Chunk) -> Read<()> {
         let origins = &mut self.columns[column::ORIGINS];
         let mut at = 0;
         loop {
@@ -482,7 +478,7 @@ impl<'a> BlockReader<'a> {
                 }
                 let gap = usize::try_from(origins.varint()?).unwrap_or(usize::MAX);
                 if gap >= self.left - at {
-                    return Err(Error::corrupt("an origin belongs to no entry"));
+                    return Err(corrupt!("an origin belongs to no entry"));
                 }
                 self.next_origin = Some(gap);
                 continue;
@@ -498,7 +494,7 @@ impl<'a> BlockReader<'a> {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "frames are shorter than 4 GiB")]
-    fn read_payloads(&mut self, rows: &mut [Row]) -> Result<()> {
+    fn read_payloads(&mut self, rows: &mut [Row]) -> Read<()> {
         for row in rows {
             let id = match row.tag {
                 INTEGER | DATE => column::INTEGERS,
@@ -524,7 +520,7 @@ impl<'a> BlockReader<'a> {
     }
 }
 
-const STAMP_RANGE: Error = Error::corrupt("a stamp is out of range");
+const STAMP_RANGE: &Error = corrupt!("a stamp is out of range");
 
 /// Reads the replicas of `rows` from runs of (index, length − 1); `state` is none before the first.
 #[expect(clippy::cast_possible_truncation, reason = "a frame names fewer than 2^32 replicas")]
@@ -534,14 +530,14 @@ fn runs(
     replicas: usize,
     mut rows: &mut [Row],
     set: impl Fn(&mut Row, u32),
-) -> Result<()> {
+) -> Read<()> {
     while !rows.is_empty() {
         let (replica, left) = match *state {
             Some((replica, left)) if left > 0 => (replica, left),
             _ => {
                 let replica = index(column, replicas)?;
                 if state.is_some_and(|(last, _)| last == replica) {
-                    return Err(Error::corrupt("a run of replicas is cut in two"));
+                    return Err(corrupt!("a run of replicas is cut in two"));
                 }
                 (replica, column.varint()? + 1)
             }
@@ -568,7 +564,7 @@ fn stamp_token(before: u64, millis: u64, counter: u64) -> u64 {
 
 /// The lengths of what a key shares with the last one and of what follows.
 #[inline]
-fn read_lengths(reader: &mut Reader<'_>) -> Result<(usize, usize)> {
+fn read_lengths(reader: &mut Reader<'_>) -> Read<(usize, usize)> {
     let byte = reader.byte()?;
     let mut length = |nibble: u8| {
         if nibble < 15 {

@@ -91,3 +91,20 @@ impl core::error::Error for Error {}
 
 /// The result of everything that can be refused.
 pub type Result<T> = core::result::Result<T, Error>;
+
+/// The result of reading bytes: the error is one of the constants, so that good numbers come back in registers.
+pub(crate) type Read<T> = core::result::Result<T, &'static Error>;
+
+impl From<&'static Error> for Error {
+    fn from(error: &'static Error) -> Self {
+        *error
+    }
+}
+
+/// The error for bytes that do not follow docs/format.md.
+macro_rules! corrupt {
+    ($reason:literal) => {
+        const { &$crate::error::Error::corrupt($reason) }
+    };
+}
+pub(crate) use corrupt;

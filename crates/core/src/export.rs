@@ -388,7 +388,7 @@ impl Dictionary {
         put_replicas(out, used.clone().map(|node| self.nodes.id(node)));
         if !self.horizon.is_empty() {
             frame::put_field(out, field::VECTOR, |out| {
-                put_horizon(&self.horizon, (0..).zip(used), out)
+                put_horizon(&self.horizon, (0..).zip(used), out);
             });
         }
         out.push(0);
@@ -476,7 +476,7 @@ impl Dictionary {
 
 fn put_replicas(out: &mut Vec<u8>, replicas: impl Iterator<Item = ReplicaId>) {
     frame::put_field(out, field::REPLICAS, |out| {
-        replicas.for_each(|id| out.extend_from_slice(&id.0))
+        replicas.for_each(|id| out.extend_from_slice(&id.0));
     });
 }
 

@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 
 use crate::block::{Block, BlockReader, Chunk, EntryBytes};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Read, corrupt};
 use crate::hash::checksum;
 use crate::stamp::ReplicaId;
 use crate::version::{RunsBytes, VectorBytes};
@@ -66,26 +66,37 @@ pub(crate) struct Checked {
 
 impl<'a> Frame<'a> {
     /// Reads the header of a frame of one of `kinds`. [`Self::check`] looks at the entries.
-    pub fn read(bytes: &'a [u8], kinds: &[u8]) -> Result<Self> {
+    pub fn read(bytes: &'a [u8], kinds: &[u8]) -> Read<Self> {
         let (body, sum) =
-            bytes.split_last_chunk::<SUM>().ok_or(Error::corrupt("the bytes are no frame"))?;
+            bytes.split_last_chunk::<SUM>().ok_or(corrupt!("the bytes are no frame"))?;
         if checksum(body) != u32::from_le_bytes(*sum) {
-            return Err(Error::corrupt("the checksum of the frame is wrong"));
+            return Err(corrupt!("the checksum of the frame is wrong"));
         }
         if u32::try_from(bytes.len()).is_err() {
-            return Err(Error::new(ErrorKind::TooLarge, "a frame is shorter than 4 GiB"));
+            return Err(
+                const { &Error::new(ErrorKind::TooLarge, "a frame is shorter than 4 GiB") },
+            );
         }
         let mut reader = Reader::new(body);
         if *reader.array::<2>()? != MAGIC {
-            return Err(Error::corrupt("the bytes are no frame"));
+            return Err(corrupt!("the bytes are no frame"));
         }
-        let unsupported = |reason| Err(Error::new(ErrorKind::UnsupportedFormat, reason));
         if reader.byte()? != FORMAT {
-            return unsupported("the frame is of another version of the format");
+            return Err(const {
+                &Error::new(
+                    ErrorKind::UnsupportedFormat,
+                    "the frame is of another version of the format",
+                )
+            });
         }
         let kind = reader.byte()?;
         if !kinds.contains(&kind) {
-            return unsupported("a frame of this kind is not known or not taken here");
+            return Err(const {
+                &Error::new(
+                    ErrorKind::UnsupportedFormat,
+                    "a frame of this kind is not known or not taken here",
+                )
+            });
         }
         let mut frame = Frame {
             kind,
@@ -103,12 +114,12 @@ impl<'a> Frame<'a> {
         frame.read_fields(&mut reader)?;
         frame.blocks = reader.rest;
         if kind == VERSION && !frame.blocks.is_empty() {
-            return Err(Error::corrupt("a version has entries"));
+            return Err(corrupt!("a version has entries"));
         }
         Ok(frame)
     }
 
-    fn read_fields(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+    fn read_fields(&mut self, reader: &mut Reader<'a>) -> Read<()> {
         let mut last = 0;
         let mut has_replicas = false;
         loop {
@@ -117,7 +128,7 @@ impl<'a> Frame<'a> {
                 break;
             }
             if id <= last {
-                return Err(Error::corrupt("the fields of a header are out of order"));
+                return Err(corrupt!("the fields of a header are out of order"));
             }
             last = id;
             let length = reader.length()?;
@@ -130,31 +141,31 @@ impl<'a> Frame<'a> {
                 _ => true,
             };
             if !allowed {
-                return Err(Error::corrupt("a field does not belong to its kind of frame"));
+                return Err(corrupt!("a field does not belong to its kind of frame"));
             }
             has_replicas |= id == field::REPLICAS;
             if id <= field::FLAGS {
                 self.read_field(id, &mut bytes)?;
                 if !bytes.is_empty() {
-                    return Err(Error::corrupt("a field has bytes too many"));
+                    return Err(corrupt!("a field has bytes too many"));
                 }
             }
         }
         let is_whole =
             self.part.is_some() || self.end.is_some() || !matches!(self.kind, DELTA | SNAPSHOT);
         if !has_replicas || !is_whole || (self.kind == DELTA && self.base.is_none()) {
-            return Err(Error::corrupt("a field of the header is missing"));
+            return Err(corrupt!("a field of the header is missing"));
         }
         Ok(())
     }
 
-    fn read_field(&mut self, id: u8, reader: &mut Reader<'a>) -> Result<()> {
+    fn read_field(&mut self, id: u8, reader: &mut Reader<'a>) -> Read<()> {
         let replicas = self.replicas.len();
         match id {
             field::REPLICAS => {
                 let (ids, rest) = reader.rest.as_chunks::<16>();
                 if !ids.is_sorted_by(|a, b| a < b) {
-                    return Err(Error::corrupt("the replicas are out of order"));
+                    return Err(corrupt!("the replicas are out of order"));
                 }
                 self.replicas = ids;
                 reader.rest = rest;
@@ -162,7 +173,7 @@ impl<'a> Frame<'a> {
             field::PART => {
                 let part = (reader.u64()?, reader.varint()?);
                 if part.1 > u64::from(u32::MAX) {
-                    return Err(Error::corrupt("a part number is out of range"));
+                    return Err(corrupt!("a part number is out of range"));
                 }
                 self.part = Some(part);
             }
@@ -180,7 +191,7 @@ impl<'a> Frame<'a> {
                 if collected > 0 {
                     let replica =
                         usize::try_from(collected - 1).ok().filter(|&replica| replica < replicas);
-                    let replica = replica.ok_or(Error::corrupt("a replica is not in the table"))?;
+                    let replica = replica.ok_or(corrupt!("a replica is not in the table"))?;
                     self.collected = Some((replica, reader.u64()?));
                 }
                 needed(!self.horizon.is_empty() || self.collected.is_some())?;
@@ -207,7 +218,7 @@ impl<'a> Frame<'a> {
         &self,
         chunk: &mut Chunk,
         mut look: impl FnMut(&[u8], &EntryBytes<'a>),
-    ) -> Result<Checked> {
+    ) -> Read<Checked> {
         let mut checked = Checked::default();
         let mut expanded = 0;
         let mut reader = BlockReader::new(self.replicas.len());
@@ -217,16 +228,18 @@ impl<'a> Frame<'a> {
         while !blocks.is_empty() {
             let block = Block::read(&mut blocks, self.bytes.len() - SUM)?;
             if is_last {
-                return Err(Error::corrupt("a block that is not the last one is not full"));
+                return Err(corrupt!("a block that is not the last one is not full"));
             }
             is_last = !block.is_full();
             let (entries, keys, payloads) = block.expanded()?;
             expanded += keys + payloads + entries * ENTRY_WEIGHT;
             if expanded > EXPANSION_MAX * self.bytes.len() {
-                return Err(Error::new(
-                    ErrorKind::TooLarge,
-                    "the entries of the frame expand above 64 times its bytes",
-                ));
+                return Err(const {
+                    &Error::new(
+                        ErrorKind::TooLarge,
+                        "the entries of the frame expand above 64 times its bytes",
+                    )
+                });
             }
             checked.entries += entries;
             checked.key_bytes += keys;
@@ -308,7 +321,7 @@ struct OrderCheck {
 }
 
 impl OrderCheck {
-    fn chunk(&mut self, kind: u8, chunk: &Chunk) -> Result<()> {
+    fn chunk(&mut self, kind: u8, chunk: &Chunk) -> Read<()> {
         if kind != DELTA && kind != SNAPSHOT {
             return Ok(());
         }
@@ -325,7 +338,7 @@ impl OrderCheck {
                 }
             };
             if !ascends {
-                return Err(Error::corrupt("the entries of the frame are out of order"));
+                return Err(corrupt!("the entries of the frame are out of order"));
             }
             self.dot = dot;
             self.is_entry = is_entry;
@@ -338,21 +351,21 @@ impl OrderCheck {
 }
 
 /// Fields that say nothing are left out; flags that nobody knows are refused.
-fn needed(says_something: bool) -> Result<()> {
+fn needed(says_something: bool) -> Read<()> {
     if says_something {
         Ok(())
     } else {
-        Err(Error::corrupt("a field of the header says nothing that is known"))
+        Err(corrupt!("a field of the header says nothing that is known"))
     }
 }
 
 /// An index into the table of replicas.
-pub(crate) fn index(reader: &mut Reader<'_>, replicas: usize) -> Result<usize> {
+pub(crate) fn index(reader: &mut Reader<'_>, replicas: usize) -> Read<usize> {
     let index = reader.varint()?;
     usize::try_from(index)
         .ok()
         .filter(|&index| index < replicas)
-        .ok_or(Error::corrupt("a replica is not in the table"))
+        .ok_or(corrupt!("a replica is not in the table"))
 }
 
 /// Begins a frame at the end of `out`.

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::block::Chunk;
 use crate::dictionary::{Dictionary, Options, is_watched};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Read, Result};
 use crate::frame::{Frame, SNAPSHOT, VERSION};
 use crate::merge::{BATCH, FrameNodes, MergeReport, SenderVersion, named_counter};
 use crate::order::{Order, snapshot_order};
@@ -371,7 +371,7 @@ impl<'a> Snapshot<'a> {
     /// Reads all parts of one snapshot, given in any order.
     fn read(parts: &[&'a [u8]]) -> Result<Self> {
         let frames =
-            parts.iter().map(|part| Frame::read(part, &[SNAPSHOT])).collect::<Result<Vec<_>>>()?;
+            parts.iter().map(|part| Frame::read(part, &[SNAPSHOT])).collect::<Read<Vec<_>>>()?;
         let number = |place: u32| frames[place as usize].part.map(|(_, number)| number);
         let places = sorted_places(frames.len(), &|a, b| number(a).cmp(&number(b)));
         let frames: Vec<Frame<'a>> = places.map(|place| frames[place]).collect();

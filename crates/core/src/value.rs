@@ -1,6 +1,6 @@
 //! Values as the engine sees them: a tag and a payload, compared as bytes.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Read, Result, corrupt};
 use crate::wire::{Reader, put_svarint};
 
 /// No value.
@@ -135,14 +135,14 @@ fn is_integer(number: f64) -> bool {
 }
 
 /// Checks the payload of a value of `tag` at the top level; tombstones have none.
-pub(crate) fn check(tag: u8, payload: &[u8]) -> Result<()> {
+pub(crate) fn check(tag: u8, payload: &[u8]) -> Read<()> {
     if payload.len() >= VALUE_BYTES_MAX {
-        return Err(Error::corrupt("a value is longer than 1 MiB"));
+        return Err(corrupt!("a value is longer than 1 MiB"));
     }
     check_payload(tag, payload, 1)
 }
 
-fn check_payload(tag: u8, payload: &[u8], depth: usize) -> Result<()> {
+fn check_payload(tag: u8, payload: &[u8], depth: usize) -> Read<()> {
     let mut reader = Reader::new(payload);
     match tag {
         TOMBSTONE..=TRUE | PREFIX => {}
@@ -152,7 +152,7 @@ fn check_payload(tag: u8, payload: &[u8], depth: usize) -> Result<()> {
         FLOAT => {
             let number = f64::from_bits(reader.u64()?);
             if is_integer(number) || (number.is_nan() && number.to_bits() != NAN_BITS) {
-                return Err(Error::corrupt("a float is not canonical"));
+                return Err(corrupt!("a float is not canonical"));
             }
         }
         TEXT => {
@@ -163,7 +163,7 @@ fn check_payload(tag: u8, payload: &[u8], depth: usize) -> Result<()> {
             let (units, odd) = payload.as_chunks::<2>();
             let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
             if !odd.is_empty() || char::decode_utf16(units).all(|char| char.is_ok()) {
-                return Err(Error::corrupt("a wide text has no lone surrogate"));
+                return Err(corrupt!("a wide text has no lone surrogate"));
             }
             reader.rest = &[];
         }
@@ -177,13 +177,13 @@ fn check_payload(tag: u8, payload: &[u8], depth: usize) -> Result<()> {
                 || magnitude.last() == Some(&0)
                 || magnitude.len() > BIGINT_BYTES_MAX
             {
-                return Err(Error::corrupt("a bigint is not canonical"));
+                return Err(corrupt!("a bigint is not canonical"));
             }
             reader.rest = &[];
         }
         DATE => {
             if reader.svarint()?.unsigned_abs() > DATE_MAX {
-                return Err(Error::corrupt("a date is out of range"));
+                return Err(corrupt!("a date is out of range"));
             }
         }
         ARRAY => check_items(&mut reader, depth)?,
@@ -191,30 +191,30 @@ fn check_payload(tag: u8, payload: &[u8], depth: usize) -> Result<()> {
         TAGGED => {
             let length = usize::from(reader.byte()?);
             if length == 0 || length > TYPE_NAME_BYTES_MAX {
-                return Err(Error::corrupt("a type name has no 1 to 16 bytes"));
+                return Err(corrupt!("a type name has no 1 to 16 bytes"));
             }
             text(reader.take(length)?)?;
             let tag = reader.byte()?;
             if !(TEXT..=BYTES).contains(&tag) {
-                return Err(Error::corrupt("a tagged value holds neither text nor bytes"));
+                return Err(corrupt!("a tagged value holds neither text nor bytes"));
             }
             check_payload(tag, reader.rest, depth)?;
             reader.rest = &[];
         }
-        _ => return Err(Error::corrupt("a tag is unknown")),
+        _ => return Err(corrupt!("a tag is unknown")),
     }
-    if reader.is_empty() { Ok(()) } else { Err(Error::corrupt("a value has bytes too many")) }
+    if reader.is_empty() { Ok(()) } else { Err(corrupt!("a value has bytes too many")) }
 }
 
 /// The number of items, each of which takes a byte at least; refuses nesting that is too deep.
-fn count(reader: &mut Reader<'_>, depth: usize) -> Result<usize> {
+fn count(reader: &mut Reader<'_>, depth: usize) -> Read<usize> {
     if depth > DEPTH_MAX {
-        return Err(Error::corrupt("a value is nested deeper than 64"));
+        return Err(corrupt!("a value is nested deeper than 64"));
     }
     reader.length()
 }
 
-fn check_item(reader: &mut Reader<'_>, depth: usize) -> Result<()> {
+fn check_item(reader: &mut Reader<'_>, depth: usize) -> Read<()> {
     let tag = reader.byte()?;
     match tag {
         NULL..=TRUE => Ok(()),
@@ -231,19 +231,19 @@ fn check_item(reader: &mut Reader<'_>, depth: usize) -> Result<()> {
         }
         ARRAY => check_items(reader, depth),
         OBJECT => check_members(reader, depth),
-        _ => Err(Error::corrupt("a tag is unknown")),
+        _ => Err(corrupt!("a tag is unknown")),
     }
 }
 
-fn check_items(reader: &mut Reader<'_>, depth: usize) -> Result<()> {
+fn check_items(reader: &mut Reader<'_>, depth: usize) -> Read<()> {
     (0..count(reader, depth)?).try_for_each(|_| check_item(reader, depth + 1))
 }
 
-fn check_members(reader: &mut Reader<'_>, depth: usize) -> Result<()> {
+fn check_members(reader: &mut Reader<'_>, depth: usize) -> Read<()> {
     for _ in 0..count(reader, depth)? {
         let tag = reader.byte()?;
         if tag != TEXT && tag != WIDE_TEXT {
-            return Err(Error::corrupt("the key of a member is no text"));
+            return Err(corrupt!("the key of a member is no text"));
         }
         let length = reader.length()?;
         check_payload(tag, reader.take(length)?, depth)?;
@@ -252,8 +252,8 @@ fn check_members(reader: &mut Reader<'_>, depth: usize) -> Result<()> {
     Ok(())
 }
 
-fn text(bytes: &[u8]) -> Result<&str> {
-    core::str::from_utf8(bytes).map_err(|_| Error::corrupt("a text is no UTF-8"))
+fn text(bytes: &[u8]) -> Read<&str> {
+    core::str::from_utf8(bytes).map_err(|_| corrupt!("a text is no UTF-8"))
 }
 
 #[cfg(test)]

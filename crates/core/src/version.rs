@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
+use crate::error::{Read, corrupt};
 use crate::stamp::{COUNTER_MAX, ReplicaId};
 use crate::wire::{Reader, put_varint};
 
@@ -255,7 +255,7 @@ pub(crate) struct VectorBytes<'a> {
 }
 
 impl<'a> VectorBytes<'a> {
-    pub fn read(reader: &mut Reader<'a>, replicas: usize) -> Result<Self> {
+    pub fn read(reader: &mut Reader<'a>, replicas: usize) -> Read<Self> {
         let count = reader.length()?;
         let start = reader.rest;
         let mut next = 0;
@@ -290,7 +290,7 @@ pub(crate) struct RunsBytes<'a> {
 
 impl<'a> RunsBytes<'a> {
     /// Reads runs that lie beyond `vector`.
-    pub fn read(reader: &mut Reader<'a>, replicas: usize, vector: VectorBytes<'_>) -> Result<Self> {
+    pub fn read(reader: &mut Reader<'a>, replicas: usize, vector: VectorBytes<'_>) -> Read<Self> {
         let count = reader.length()?;
         let start = reader.rest;
         let mut closed = vector.iter().peekable();
@@ -303,14 +303,14 @@ impl<'a> RunsBytes<'a> {
                 closed.next_if(|&(writer, _)| writer == index).map_or(0, |(_, counter)| counter);
             let runs = reader.length()?;
             if runs == 0 {
-                return Err(Error::corrupt("a writer has no runs"));
+                return Err(corrupt!("a writer has no runs"));
             }
             let mut first = 1;
             for _ in 0..runs {
                 first += reader.varint()?;
                 let last = first + reader.varint()?;
                 if first <= closed || last > COUNTER_MAX {
-                    return Err(Error::corrupt("a run is out of range"));
+                    return Err(corrupt!("a run is out of range"));
                 }
                 first = last + 2;
             }
@@ -352,29 +352,28 @@ impl<'a> RunsBytes<'a> {
 
 impl Reader<'_> {
     /// A varint that is an index, not a length of what follows.
-    pub fn length_free(&mut self) -> Result<usize> {
-        self.varint().and_then(|value| {
-            usize::try_from(value).map_err(|_| Error::corrupt("an index is too great"))
-        })
+    pub fn length_free(&mut self) -> Read<usize> {
+        self.varint()
+            .and_then(|value| usize::try_from(value).map_err(|_| corrupt!("an index is too great")))
     }
 }
 
-fn checked<T>(result: Result<T>) -> T {
+fn checked<T>(result: Read<T>) -> T {
     result.expect("was read once before")
 }
 
-fn writer(reader: &mut Reader<'_>, next: usize, replicas: usize) -> Result<usize> {
+fn writer(reader: &mut Reader<'_>, next: usize, replicas: usize) -> Read<usize> {
     let index = next.saturating_add(reader.length_free()?);
-    if index < replicas { Ok(index) } else { Err(Error::corrupt("a replica is not in the table")) }
+    if index < replicas { Ok(index) } else { Err(corrupt!("a replica is not in the table")) }
 }
 
 /// A counter of a dot.
-pub(crate) fn counter(reader: &mut Reader<'_>) -> Result<u64> {
+pub(crate) fn counter(reader: &mut Reader<'_>) -> Read<u64> {
     let counter = reader.varint()?;
     if (1..=COUNTER_MAX).contains(&counter) {
         Ok(counter)
     } else {
-        Err(Error::corrupt("a counter is out of range"))
+        Err(corrupt!("a counter is out of range"))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Numbers as docs/format.md writes them, read with every length checked.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Read, corrupt};
 
 /// The greatest varint: what JavaScript holds exactly.
 pub(crate) const VARINT_MAX: u64 = (1 << 53) - 1;
 
-const SHORT: Error = Error::corrupt("the bytes end too early");
+const SHORT: &Error = corrupt!("the bytes end too early");
 
 /// The unread rest of a byte string.
 #[derive(Clone, Copy, Debug)]
@@ -23,31 +23,31 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub fn byte(&mut self) -> Result<u8> {
+    pub fn byte(&mut self) -> Read<u8> {
         let (&byte, rest) = self.rest.split_first().ok_or(SHORT)?;
         self.rest = rest;
         Ok(byte)
     }
 
     #[inline]
-    pub fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+    pub fn take(&mut self, length: usize) -> Read<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(SHORT)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub fn array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
+    pub fn array<const N: usize>(&mut self) -> Read<&'a [u8; N]> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(SHORT)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub fn u64(&mut self) -> Result<u64> {
+    pub fn u64(&mut self) -> Read<u64> {
         self.array::<8>().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
     #[inline]
-    pub fn varint(&mut self) -> Result<u64> {
+    pub fn varint(&mut self) -> Read<u64> {
         let first = self.byte()?;
         if first < 0x80 {
             Ok(u64::from(first))
@@ -57,24 +57,24 @@ impl<'a> Reader<'a> {
     }
 
     /// A varint that counts or measures bytes that have to follow.
-    pub fn length(&mut self) -> Result<usize> {
+    pub fn length(&mut self) -> Read<usize> {
         let length = self.varint()?;
         usize::try_from(length).ok().filter(|&length| length <= self.rest.len()).ok_or(SHORT)
     }
 
-    fn varint_rest(&mut self, mut value: u64, mut shift: u32) -> Result<u64> {
+    fn varint_rest(&mut self, mut value: u64, mut shift: u32) -> Read<u64> {
         loop {
             let byte = self.byte()?;
             if shift > 49 {
-                return Err(Error::corrupt("a varint is too long"));
+                return Err(corrupt!("a varint is too long"));
             }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 if byte == 0 {
-                    return Err(Error::corrupt("a varint is not in its shortest form"));
+                    return Err(corrupt!("a varint is not in its shortest form"));
                 }
                 if value > VARINT_MAX {
-                    return Err(Error::corrupt("a varint exceeds 2^53 - 1"));
+                    return Err(corrupt!("a varint exceeds 2^53 - 1"));
                 }
                 return Ok(value);
             }
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A signed varint within ±2^53.
-    pub fn svarint(&mut self) -> Result<i64> {
+    pub fn svarint(&mut self) -> Read<i64> {
         let first = self.byte()?;
         let negative = first & 0x40 != 0;
         let mut magnitude = u64::from(first & 0x3f);
@@ -92,12 +92,12 @@ impl<'a> Reader<'a> {
             loop {
                 let byte = self.byte()?;
                 if shift > 48 {
-                    return Err(Error::corrupt("a signed varint is too long"));
+                    return Err(corrupt!("a signed varint is too long"));
                 }
                 magnitude |= u64::from(byte & 0x7f) << shift;
                 if byte < 0x80 {
                     if byte == 0 {
-                        return Err(Error::corrupt("a signed varint is not in its shortest form"));
+                        return Err(corrupt!("a signed varint is not in its shortest form"));
                     }
                     break;
                 }
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
             }
         }
         if magnitude > (1 << 53) - u64::from(negative) {
-            return Err(Error::corrupt("an integer lies beyond 2^53"));
+            return Err(corrupt!("an integer lies beyond 2^53"));
         }
         let magnitude = magnitude.cast_signed();
         Ok(if negative { -1 - magnitude } else { magnitude })
