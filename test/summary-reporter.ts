@@ -42,5 +42,7 @@ function longest(modules: readonly TestModule[]): readonly string[] {
 }
 
 function nameOf(test: TestCase): string {
-  return `${test.module.relativeModuleId} > ${test.fullName}`;
+  const result = test.result();
+  const why = result.state === "skipped" && result.note !== undefined ? `: ${result.note}` : "";
+  return `${test.module.relativeModuleId} > ${test.fullName}${why}`;
 }

@@ -14,17 +14,16 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { build as esbuild } from "esbuild";
-import { chromium } from "playwright-core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { build as vite } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import webpack from "webpack";
 
+import { browserAbsence, launchBrowser } from "../browser/chromium.ts";
 import { type Installed, installPacked, run } from "./installed.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const chromiumPath = "/usr/bin/chromium";
 
 let installed: Installed;
 
@@ -74,8 +73,8 @@ describe.each([
   ["Node 22", join(here, "runtimes/node_modules/node22/bin/node")],
   ["Node 24", join(here, "runtimes/node_modules/node24/bin/node")],
 ])("on %s", (_, node) => {
-  // npm has these runtimes for Linux on x64 alone.
-  test.runIf(existsSync(node)).each(["import.mjs", "require.cjs"])("works by %s", (program) => {
+  test.for(["import.mjs", "require.cjs"])("works by %s", (program, { skip }) => {
+    skip(!existsSync(node), "npm has this runtime for Linux on x64 alone");
     const printed = run(node, [program, "native", "wasm", "script"], installed.app);
     expect(printed.trim()).toBe("chose native");
   });
@@ -108,8 +107,8 @@ describe.each([
     for (const file of scripts) expect(readFileSync(file, "utf8")).not.toMatch(/["'`]node:/);
   });
 
-  // Without Debian's Chromium there is nothing to run it in; `bash scripts/chromium.sh` installs it.
-  test.runIf(existsSync(chromiumPath))("works in Chromium, on WASM", async () => {
+  test("works in Chromium, on WASM", async ({ skip }) => {
+    skip(browserAbsence !== "", browserAbsence);
     expect(await titleOf(out)).toBe("chose wasm");
   });
 });
@@ -182,18 +181,7 @@ async function titleOf(folder: string): Promise<string> {
     createReadStream(file).pipe(response);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const browser = await chromium.launch({
-    executablePath: chromiumPath,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  const browser = await launchBrowser();
   try {
     const page = await browser.newPage();
     const { port } = server.address() as AddressInfo;
