@@ -17,3 +17,15 @@ pub(crate) fn prefetch<T>(item: &T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = item;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_for_memory_changes_nothing() {
+        let items = [1, 2, 3];
+        items.iter().for_each(prefetch);
+        assert_eq!(items, [1, 2, 3]);
+    }
+}
