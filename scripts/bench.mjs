@@ -6,7 +6,7 @@ import "./node-version.mjs";
 import { dirname, join } from "node:path";
 
 import { hasPackages, installPackages } from "./packages.mjs";
-import { root, run, runPackage, runSteps } from "./run.mjs";
+import { root, run, runSteps } from "./run.mjs";
 import { stepsOf } from "./steps.mjs";
 
 const files = {
@@ -34,17 +34,19 @@ const steps = [...stepsOf(["build"]), ...(name === "peers" ? [peersPackages] : [
 if (await runSteps(steps)) {
   // Node 20 reads no TypeScript. Packages, ours too, stay outside, so that what is measured is what is published.
   const built = join(root, dirname(file), ".bench-build", `${name}.mjs`);
-  await runPackage("esbuild/bin/esbuild", [
-    file,
-    "--bundle",
-    "--packages=external",
-    "--platform=node",
-    "--format=esm",
-    "--target=node20",
-    "--sourcemap=inline",
-    "--log-level=warning",
-    `--outfile=${built}`,
-  ]);
+  // Its program is a script or a binary, as npm was allowed to install it: the module is the same for both.
+  const { build } = await import("esbuild");
+  await build({
+    entryPoints: [join(root, file)],
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    sourcemap: "inline",
+    logLevel: "warning",
+    outfile: built,
+  });
   await run(process.execPath, ["--expose-gc", "--enable-source-maps", built, ...args]);
 } else {
   process.exitCode = 1;
