@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 import { summaryReporter } from "./test/summary-reporter.ts";
@@ -17,6 +19,8 @@ const browser = ["test/browser/**/*.test.ts"];
 
 const config: ViteUserConfig = defineConfig({
   test: {
+    // Vitest leaves a core to itself, which of two cores is half the speed.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: ["default", summaryReporter()],
     projects: [
       {
