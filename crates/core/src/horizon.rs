@@ -6,7 +6,7 @@ use crate::block::Chunk;
 use crate::dictionary::{Dictionary, Options, is_watched};
 use crate::error::{Error, ErrorKind, Read, Result};
 use crate::frame::{Frame, SNAPSHOT, VERSION};
-use crate::merge::{BATCH, FrameNodes, MergeReport, SenderVersion, named_counter};
+use crate::merge::{BATCH, FrameNodes, MergeReport, SenderVersion, Suspects, named_counter};
 use crate::order::{Order, snapshot_order};
 use crate::prefixes::Prefixes;
 use crate::records::{Fields, NodeDot, Record, Records};
@@ -171,8 +171,7 @@ impl Dictionary {
             return Err(Error::new(ErrorKind::ClockDrift, reason));
         }
         let mut report = MergeReport { complete: true, ..MergeReport::default() };
-        let named = snapshot.own_counter(self.replica_id().0);
-        if named > self.seen.greatest(self.own) {
+        if self.is_cloned_by(&snapshot) {
             self.take_spare_id();
             report.cloned = true;
         }
@@ -192,6 +191,20 @@ impl Dictionary {
         report.patched = !self.patch.is_empty();
         self.settled();
         Ok(report)
+    }
+
+    /// Whether a snapshot tells that the own id is in use elsewhere.
+    fn is_cloned_by(&self, snapshot: &Snapshot<'_>) -> bool {
+        let mut suspects = Suspects::default();
+        for frame in &snapshot.parts {
+            if let Ok(own) = frame.replicas.binary_search(&self.replica_id().0) {
+                suspects.name(named_counter(frame, own));
+                frame.entries_anew(|key, entry| {
+                    self.suspect(key, entry, frame, Some(own), &mut suspects);
+                });
+            }
+        }
+        self.is_cloned(suspects)
     }
 
     /// Puts the entries of a snapshot in, into no others, and joins its version, horizon and clock.
@@ -424,23 +437,5 @@ impl<'a> Snapshot<'a> {
 
     fn last(&self) -> &Frame<'a> {
         self.parts.last().expect("a snapshot has a part")
-    }
-
-    /// The greatest counter under which the snapshot names a replica.
-    fn own_counter(&self, own: [u8; 16]) -> u64 {
-        let mut named = 0;
-        for frame in &self.parts {
-            let Ok(own) = frame.replicas.binary_search(&own) else { continue };
-            named = named.max(named_counter(frame, own));
-            frame.entries_anew(|_, entry| {
-                let dots = [Some((entry.dot_replica, entry.counter)), entry.origin];
-                for (_, counter) in
-                    dots.into_iter().flatten().filter(|&(replica, _)| replica == own)
-                {
-                    named = named.max(counter);
-                }
-            });
-        }
-        named
     }
 }

@@ -150,7 +150,10 @@ impl Dictionary {
         }
         self.patch.clear();
         let mut report = MergeReport::default();
-        if own_index.is_some_and(|own| self.is_cloned(&frame, own, suspects)) {
+        if let Some(own) = own_index {
+            suspects.name(named_counter(&frame, own));
+        }
+        if own_index.is_some() && self.is_cloned(suspects) {
             self.take_spare_id();
             report.cloned = true;
         }
@@ -296,7 +299,7 @@ impl Dictionary {
     // Clones.
 
     /// Notes what an entry of a frame tells of the own id.
-    fn suspect(
+    pub(crate) fn suspect(
         &self,
         key: &[u8],
         entry: &EntryBytes<'_>,
@@ -307,12 +310,12 @@ impl Dictionary {
         if let Some((replica, counter)) = entry.origin
             && Some(replica) == own
         {
-            suspects.counter_max = suspects.counter_max.max(counter);
+            suspects.name(counter);
         }
         if Some(entry.dot_replica) != own {
             return;
         }
-        suspects.counter_max = suspects.counter_max.max(entry.counter);
+        suspects.name(entry.counter);
         let held = if entry.is_prefix() { self.prefixes.get(key) } else { self.records.find(key) };
         match held {
             Some(record)
@@ -328,19 +331,8 @@ impl Dictionary {
     }
 
     /// Whether the own id was used by another: a counter never given out, or an own dot of another entry.
-    fn is_cloned(&self, frame: &Frame<'_>, own: usize, mut suspects: Suspects) -> bool {
-        let given = self.seen.greatest(self.own);
-        let mut named = suspects.counter_max.max(named_counter(frame, own));
-        if let Some((vector, runs)) = frame.base {
-            vector
-                .iter()
-                .filter(|&(replica, _)| replica == own)
-                .for_each(|(_, counter)| named = named.max(counter));
-            runs.for_each(|replica, _, last| {
-                named = if replica == own { named.max(last) } else { named }
-            });
-        }
-        if named > given || suspects.differs {
+    pub(crate) fn is_cloned(&self, mut suspects: Suspects) -> bool {
+        if suspects.counter_max > self.seen.greatest(self.own) || suspects.differs {
             return true;
         }
         sort(&mut suspects.counters, &|_, _| Ordering::Equal);
@@ -663,17 +655,18 @@ impl Dictionary {
     }
 }
 
-/// The greatest counter of the replica at `own` that the vectors and the end of a frame name.
+/// The greatest counter of the replica at `own` that the header of a frame names.
 pub(crate) fn named_counter(frame: &Frame<'_>, own: usize) -> u64 {
+    let base = frame.base.unwrap_or_default();
     let mut named = 0;
-    for vector in [frame.vector, frame.horizon] {
+    for vector in [frame.vector, frame.horizon, base.0] {
         vector
             .iter()
             .filter(|&(replica, _)| replica == own)
             .for_each(|(_, counter)| named = named.max(counter));
     }
-    if let Some(end) = frame.end {
-        end.for_each(|replica, _, last| {
+    for runs in [frame.end.unwrap_or_default(), base.1] {
+        runs.for_each(|replica, _, last| {
             named = if replica == own { named.max(last) } else { named }
         });
     }
@@ -703,9 +696,16 @@ impl Merge<'_> {
 
 /// What a frame tells of the own id.
 #[derive(Default)]
-struct Suspects {
+pub(crate) struct Suspects {
     counter_max: u64,
     differs: bool,
     /// Own dots of entries that are not held under them: no other entry may be.
     counters: Vec<(u64, u32)>,
+}
+
+impl Suspects {
+    /// Notes a counter under which the own id is named.
+    pub fn name(&mut self, counter: u64) {
+        self.counter_max = self.counter_max.max(counter);
+    }
 }

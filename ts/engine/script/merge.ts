@@ -39,8 +39,7 @@ export function mergeFrame(
     throw error;
   }
 
-  const isCloned =
-    namesOwnIdBeyond(state, [frame], frame.entries) || hasOtherWriteOfOwnDot(state, frame.entries);
+  const isCloned = tellsOfClone(state, [frame], frame.entries);
   if (isCloned) takeSpareId(state);
   joinHorizon(state, frame.horizon, frame.collected);
 
@@ -102,8 +101,16 @@ export function checkCollected(state: State, collected: Stamp | undefined, now: 
   }
 }
 
-/** Whether a frame knows of own dots that were never given. */
-export function namesOwnIdBeyond(
+/** Whether frames know of own dots that were never given, or of other writes under given ones. */
+export function tellsOfClone(
+  state: State,
+  headers: readonly FrameHeader[],
+  entries: readonly Entry[],
+): boolean {
+  return namesOwnIdBeyond(state, headers, entries) || hasOtherWriteOfOwnDot(state, entries);
+}
+
+function namesOwnIdBeyond(
   state: State,
   headers: readonly FrameHeader[],
   entries: readonly Entry[],

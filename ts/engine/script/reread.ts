@@ -9,9 +9,9 @@ import {
   checkSender,
   joinHorizon,
   type MergeOutcome,
-  namesOwnIdBeyond,
   senderVersion,
   takeSpareId,
+  tellsOfClone,
 } from "./merge.ts";
 import { checkUntainted, type Snapshot } from "./snapshot-parts.ts";
 import type { HeldEntry, State } from "./state.ts";
@@ -33,7 +33,7 @@ export function rereadSnapshot(state: State, snapshot: Snapshot, now: number): M
   checkSender(state, header.vector);
   checkClocks(state, snapshot, now);
 
-  const isCloned = namesOwnIdBeyond(state, headers, entries);
+  const isCloned = tellsOfClone(state, headers, entries);
   if (isCloned) takeSpareId(state);
   const rescued = unseenBy(snapshot, state);
   for (const held of state.holdings.all()) state.drop(held);
