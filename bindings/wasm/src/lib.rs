@@ -1,4 +1,4 @@
-//! The engine as WebAssembly: arguments in, [`Host`](lastwrite_core::host::Host), numbers out.
+//! The engine as WebAssembly: arguments in, [`Host`], numbers out.
 //!
 //! Numbers and up to 64 KiB of bytes lie on the desk, which has its place in the memory; longer arguments go where [`reserve`] says,
 //! longer answers lie where [`answer`] says. Every function answers a number from 0, or below 0 that of an error. A panic traps,
@@ -15,7 +15,7 @@ use wasm_bindgen as _;
 
 macro_rules! calls {
     ($($(#[$attribute:meta])* $export:literal $name:ident)*) => {$(
-        #[doc = concat!("See [`Host`](lastwrite_core::host::Host): `", stringify!($name), "`.")]
+        #[doc = concat!("See [`Host`]: `", stringify!($name), "`.")]
         $(#[$attribute])*
         #[unsafe(export_name = $export)]
         pub extern "C" fn $name(handle: u32, length: u32) -> f64 {
