@@ -80,7 +80,13 @@ onEachEngine((make) => {
       assertRefused("invalid-argument", () => b.deltaSince([1] as unknown as Uint8Array));
       assertRefused("corrupt-bytes", () => b.deltaSince(new Uint8Array(7)));
       assertRefused("corrupt-bytes", () => compareVersions(new Uint8Array(7), a.version()));
-      assertRefused("invalid-argument", () => b.deltaParts(undefined, { partBytesMax: 0 }));
+      for (const wrong of [0, -1, 1.5, Number.NaN, "9", null] as number[]) {
+        const ofDelta = () => b.deltaParts(undefined, { partBytesMax: wrong });
+        const ofSnapshot = () => b.snapshotParts({ partBytesMax: wrong });
+        expect(assertRefused("invalid-argument", ofDelta).message).toContain("partBytesMax");
+        expect(assertRefused("invalid-argument", ofSnapshot).message).toContain("partBytesMax");
+      }
+      expect([...b.snapshotParts({ partBytesMax: Infinity })]).toHaveLength(1);
       assertRefused("invalid-argument", () => b.reread([5] as unknown as Uint8Array[]));
       expect(stateOf(b)).toEqual(before);
       expect(b.merge(Buffer.from(delta)).applied).toBe(1);

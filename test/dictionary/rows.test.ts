@@ -65,6 +65,19 @@ onEachEngine((make, engine) => {
       ]);
     });
 
+    test("a row without an origin has none", () => {
+      const { origin: _, ...row }: EntryRow = {
+        key: "k",
+        kind: "tombstone",
+        bytes: new Uint8Array(0),
+        stamp: { millis: 1, counter: 2, replicaId: id("a") },
+        dot: { replicaId: id("a"), counter: 9 },
+        origin: null,
+      };
+      const frame = encodeEntries(engine(), [row as EntryRow]);
+      expect(decodeEntries(engine(), frame)[0]?.origin).toBeNull();
+    });
+
     test("the value is not looked at: the bytes count", () => {
       const dictionary = make();
       dictionary.set("k", 1);
@@ -90,6 +103,14 @@ onEachEngine((make, engine) => {
       assertRefused("invalid-argument", encode({ bytes: new Uint8Array(0) }));
       assertRefused("invalid-argument", encode({ bytes: "x" }));
       assertRefused("invalid-argument", encode({ dot: { replicaId: "x", counter: 1 } }));
+      for (const wrong of [null, undefined, "x", 5]) {
+        assertRefused("invalid-argument", encode({ stamp: wrong }));
+        assertRefused("invalid-argument", encode({ dot: wrong }));
+        const rowsOf = (rows: unknown) => () => encodeEntries(engine(), rows as EntryRow[]);
+        assertRefused("invalid-argument", rowsOf(wrong));
+        assertRefused("invalid-argument", rowsOf([wrong]));
+      }
+      assertRefused("invalid-argument", encode({ origin: "x" }));
       assertRefused("corrupt-bytes", encode({ bytes: new Uint8Array([99]) }));
       assertRefused("corrupt-bytes", encode({ bytes: new Uint8Array([6, 0xff]) }));
       assertRefused("corrupt-bytes", encode({ dot: { replicaId: id("a"), counter: 0 } }));

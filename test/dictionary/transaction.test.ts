@@ -182,18 +182,20 @@ onEachEngine((make) => {
       const [delta, snapshot, version] = [other.deltaSince(), other.snapshot(), other.version()];
       dictionary.transaction(() => {
         dictionary.set("a", 1);
-        const calls: (() => unknown)[] = [
-          () => dictionary.merge(delta),
-          () => dictionary.deltaSince(),
-          () => dictionary.deltaParts(),
-          () => dictionary.snapshot(),
-          () => dictionary.snapshotParts(),
-          () => dictionary.restamp(),
-          () => dictionary.collectTombstones(version),
-          () => dictionary.reread(snapshot),
-          () => dictionary.close(),
-        ];
-        for (const call of calls) assertRefused("transaction-open", call);
+        const calls: Record<string, () => unknown> = {
+          merge: () => dictionary.merge(delta),
+          deltaSince: () => dictionary.deltaSince(),
+          deltaParts: () => dictionary.deltaParts(),
+          snapshot: () => dictionary.snapshot(),
+          snapshotParts: () => dictionary.snapshotParts(),
+          restamp: () => dictionary.restamp(),
+          collectTombstones: () => dictionary.collectTombstones(version),
+          reread: () => dictionary.reread(snapshot),
+          close: () => dictionary.close(),
+        };
+        for (const [name, call] of Object.entries(calls)) {
+          expect(assertRefused("transaction-open", call).message).toMatch(`${name} cannot`);
+        }
         dictionary.set("b", 1);
       });
       expect([...dictionary.keys()]).toEqual(["a", "b"]);

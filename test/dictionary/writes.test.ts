@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Value } from "../../ts/index.ts";
+import { createDictionary, type DictionaryOptions, type Value } from "../../ts/index.ts";
 import { assertRefused, id, onEachEngine, stateOf } from "./engines.ts";
 
 const NOW = 1_700_000_000_000;
@@ -275,6 +275,9 @@ onEachEngine((make) => {
       assertRefused("invalid-argument", () => make({ snapshot: 5 as unknown as Uint8Array }));
       assertRefused("invalid-argument", () => make({ engine: Promise.resolve() } as object));
       assertRefused("corrupt-bytes", () => make({ snapshot: new Uint8Array(3) }));
+      for (const options of [undefined, null, 5] as unknown as DictionaryOptions[]) {
+        assertRefused("invalid-argument", () => createDictionary(options));
+      }
     });
 
     test("every call but close throws `closed` afterwards", () => {

@@ -42,6 +42,14 @@ export function checkReadRange(range: ReadRange): ReadRange {
   return range;
 }
 
+/** How many bytes a part may have, checked. */
+export function checkPartBytesMax(partBytesMax: number): number {
+  if (partBytesMax !== Infinity && !(Number.isInteger(partBytesMax) && partBytesMax >= 1)) {
+    throw invalid(`\`partBytesMax\` must be a whole number from 1, not ${inWords(partBytesMax)}`);
+  }
+  return partBytesMax;
+}
+
 export function checkBytes(bytes: Uint8Array, what: string): void {
   if (!isBytes(bytes)) throw invalid(`${what} must be a Uint8Array, not ${typeof bytes}`);
 }
@@ -99,6 +107,11 @@ export function checkMillis(millis: number, what: string): number {
 
 export function invalid(message: string): LastwriteError {
   return new LastwriteError("invalid-argument", message);
+}
+
+/** What was given, so that "9" is told from 9. */
+function inWords(given: unknown): string {
+  return typeof given === "string" ? JSON.stringify(given) : String(given);
 }
 
 function isBelow(value: number, end: number): boolean {

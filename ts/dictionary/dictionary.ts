@@ -11,6 +11,7 @@ import {
   checkFunction,
   checkKey,
   checkMillis,
+  checkPartBytesMax,
   checkParts,
   checkPrefix,
   checkRange,
@@ -98,14 +99,18 @@ class ReplicaDictionary implements Dictionary {
   /** The engine does not know yet who watches what. */
   #isWatchStale = false;
 
-  constructor({
-    engine,
-    replicaId,
-    clock = Date.now,
-    snapshot,
-    driftMaxMs = DRIFT_MAX_MS,
-    onReport,
-  }: DictionaryOptions) {
+  constructor(options: DictionaryOptions) {
+    if (typeof options !== "object" || options === null) {
+      throw invalid("createDictionary takes an object: { engine: await loadEngine() }");
+    }
+    const {
+      engine,
+      replicaId,
+      clock = Date.now,
+      snapshot,
+      driftMaxMs = DRIFT_MAX_MS,
+      onReport,
+    } = options;
     checkFunction(clock, "`clock`");
     if (onReport !== undefined) checkFunction(onReport, "`onReport`");
     // A forgotten `await` before loadEngine() is seen here.
@@ -223,14 +228,14 @@ class ReplicaDictionary implements Dictionary {
   }
 
   deltaSince(version?: Uint8Array): Uint8Array {
-    return this.#delta(version)[0] as Uint8Array;
+    return this.#delta("deltaSince", version, Infinity)[0] as Uint8Array;
   }
 
   deltaParts(
     version?: Uint8Array,
     { partBytesMax = PART_BYTES }: PartsOptions = {},
   ): Iterable<Uint8Array> {
-    return this.#delta(version, partBytesMax);
+    return this.#delta("deltaParts", version, checkPartBytesMax(partBytesMax));
   }
 
   snapshot(): Uint8Array {
@@ -240,7 +245,7 @@ class ReplicaDictionary implements Dictionary {
 
   snapshotParts({ partBytesMax = PART_BYTES }: PartsOptions = {}): Iterable<Uint8Array> {
     this.#checkOutside("snapshotParts");
-    return this.#entries.snapshot({ partBytesMax });
+    return this.#entries.snapshot({ partBytesMax: checkPartBytesMax(partBytesMax) });
   }
 
   version(): Uint8Array {
@@ -451,8 +456,8 @@ class ReplicaDictionary implements Dictionary {
     this.#isWatchStale = false;
   }
 
-  #delta(version: Uint8Array | undefined, partBytesMax = Infinity): Uint8Array[] {
-    this.#checkOutside("deltaSince");
+  #delta(call: string, version: Uint8Array | undefined, partBytesMax: number): Uint8Array[] {
+    this.#checkOutside(call);
     if (version !== undefined) checkBytes(version, "the version");
     return this.#entries.delta(version, { partBytesMax });
   }

@@ -67,10 +67,18 @@ export function decodeEntries(engine: Engine, frame: Uint8Array): EntryRow[] {
  * `invalid-argument` for rows of another shape.
  */
 export function encodeEntries(engine: Engine, rows: Iterable<EntryRow>): Uint8Array {
+  // A string can be iterated, too, but is refused as its first row.
+  if (typeof (rows as Iterable<EntryRow> | null)?.[Symbol.iterator] !== "function") {
+    throw invalid(`rows are an array or another iterable, not ${kindOf(rows)}`);
+  }
   return engine.encodeEntries(columnsOfEntries(Array.from(rows, entryOf)));
 }
 
-function entryOf({ key, kind, bytes, stamp, dot, origin }: EntryRow): Entry {
+function entryOf(row: EntryRow): Entry {
+  if (!isObject(row)) throw invalid(`a row is an object, not ${kindOf(row)}`);
+  const { key, kind, bytes, stamp, dot } = row;
+  // Databases leave an empty column out.
+  const origin = row.origin ?? undefined;
   if (typeof key !== "string" || !isBytes(bytes)) {
     throw invalid("a row has a key, which is a string, and bytes, which are a Uint8Array");
   }
@@ -82,14 +90,27 @@ function entryOf({ key, kind, bytes, stamp, dot, origin }: EntryRow): Entry {
       `the row of ${JSON.stringify(key)} has the kind ${kind}, but ${bytes.length} bytes`,
     );
   }
+  if (!isObject(stamp) || !isObject(dot) || (origin !== undefined && !isObject(origin))) {
+    throw invalid(
+      `the row of ${JSON.stringify(key)} needs a stamp and a dot, and an origin or null; see EntryRow`,
+    );
+  }
   return {
     key,
     isPrefix: kind === "prefix",
     value: kind === "value" ? plainValue(bytes[0] as number, bytes.subarray(1)) : undefined,
     stamp: { ...stamp, replicaId: lowerCase(stamp.replicaId) },
     dot: { ...dot, replicaId: lowerCase(dot.replicaId) },
-    origin: origin === null ? undefined : { ...origin, replicaId: lowerCase(origin.replicaId) },
+    origin: origin && { ...origin, replicaId: lowerCase(origin.replicaId) },
   };
+}
+
+function isObject(given: unknown): boolean {
+  return typeof given === "object" && given !== null;
+}
+
+function kindOf(given: unknown): string {
+  return given === null ? "null" : typeof given;
 }
 
 /** Databases give hex digits in either case. */
