@@ -200,6 +200,48 @@ onEachEngine((make) => {
       dictionary.close();
     });
 
+    test("ahead is found by deletePrefix and clear, too", () => {
+      for (const prefix of ["", "a/", `${"x".repeat(1023)}/`]) {
+        let now = NOW;
+        const reports: Report[] = [];
+        const onReport = (report: Report): number => reports.push(report);
+        const dictionary = make({ clock: () => now, driftMaxMs: 1000, onReport });
+        dictionary.set("a/b", 1);
+        now = NOW - 1000;
+        dictionary.deletePrefix(prefix);
+        expect(dictionary.clockAhead).toBe(false);
+        now = NOW - 1001;
+        dictionary.deletePrefix(prefix);
+        dictionary.deletePrefix(prefix);
+        expect(dictionary.clockAhead).toBe(true);
+        expect(reports).toEqual([{ code: "clock-ahead", aheadMs: 1001 }]);
+        now = NOW;
+        dictionary.transaction(() => dictionary.deletePrefix(prefix));
+        expect(dictionary.clockAhead).toBe(false);
+        dictionary.close();
+      }
+    });
+
+    test("is no longer ahead after a restamp, unless what was sent keeps it there", () => {
+      let now = NOW + 100_000_000;
+      const dictionary = make({ clock: () => now });
+      dictionary.set("a", 1);
+      now = NOW;
+      dictionary.set("/", 2);
+      expect(dictionary.clockAhead).toBe(true);
+      dictionary.restamp();
+      expect(dictionary.clockAhead).toBe(false);
+      expect(dictionary.get("/")).toBe(2);
+      now = NOW - 100_000_000;
+      dictionary.set("a", 1);
+      dictionary.deltaSince();
+      const before = stateOf(dictionary);
+      expect(dictionary.restamp()).toBe(0);
+      expect(dictionary.clockAhead).toBe(true);
+      expect(stateOf(dictionary)).toEqual(before);
+      dictionary.close();
+    });
+
     test("restamp gives own entries that were never sent the present time, by the clock unless told", () => {
       let now = NOW + 100_000_000;
       const dictionary = make({ clock: () => now });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Change, Dictionary, KeyRange, Origin } from "../../ts/index.ts";
+import { internalsOf } from "../../ts/dictionary/internals.ts";
 import { assertRefused, onEachEngine } from "./engines.ts";
 
 type Told = readonly [changes: readonly Change[], origin: Origin];
@@ -211,6 +212,46 @@ onEachEngine((make) => {
         "first c",
         "second c",
       ]);
+      dictionary.close();
+    });
+
+    test("below another one cost a merge nothing more", () => {
+      const [dictionary, other] = [make(), make()];
+      const { entries } = internalsOf(dictionary);
+      const watch = vi.spyOn(entries, "watch");
+      const offs = Array.from({ length: 10_000 }, (_, at) =>
+        dictionary.subscribe({ prefix: `a/${at}/` }, () => {}),
+      );
+      const told = record(dictionary, { prefix: "a/77/" });
+      const offAll = dictionary.subscribe({ prefix: "a/" }, () => {});
+      record(dictionary, { prefix: "a\uffff" });
+      other.set("a/77/x", 1);
+      dictionary.merge(other.deltaSince());
+      expect(watch).toHaveBeenLastCalledWith(["a/", "a\uffff"]);
+      expect(told).toEqual([[[change("a/77/x", undefined, 1)], "remote"]]);
+      for (const off of offs) off();
+      offAll();
+      other.set("a/77/x", 2);
+      dictionary.merge(other.deltaSince());
+      expect(watch).toHaveBeenLastCalledWith(["a/77/", "a\uffff"]);
+      expect(told[1]).toEqual([[change("a/77/x", 1, 2)], "remote"]);
+      dictionary.close();
+      other.close();
+    });
+
+    test("nobody is told of a restamp", () => {
+      let now = 1_700_000_000_000;
+      const dictionary = make({ clock: () => now });
+      dictionary.set("a", 1);
+      dictionary.delete("a");
+      dictionary.set("a", 2);
+      dictionary.deletePrefix("b/");
+      dictionary.set("b/c", 1);
+      const told = record(dictionary);
+      now -= 100_000_000;
+      expect(dictionary.restamp()).toBe(3);
+      expect(told).toEqual([]);
+      expect([...dictionary.keys()]).toEqual(["a", "b/c"]);
       dictionary.close();
     });
 

@@ -161,8 +161,9 @@ export interface Dictionary {
   readonly size: number;
 
   /**
-   * Whether the dictionary's own clock was, at the last `set` or `delete` by it, further ahead of `clock()` than the drift
-   * limit. Writes are taken nevertheless, but other replicas refuse them until time has caught up: see `restamp`.
+   * Whether the dictionary's own clock was, at the last write by it (without an explicit stamp) or after the last `restamp`,
+   * further ahead of `clock()` than the drift limit. Writes are taken nevertheless, but other replicas refuse them until
+   * time has caught up.
    */
   readonly clockAhead: boolean;
 

@@ -87,6 +87,7 @@ interface Transaction {
 class ReplicaDictionary implements Dictionary {
   readonly #entries: EngineDictionary;
   readonly #clock: () => number;
+  readonly #driftMaxMs: number;
   readonly #onReport: ((report: Report) => void) | undefined;
   readonly #watchers = new Watchers();
   readonly #deliveries = new Deliveries();
@@ -118,13 +119,14 @@ class ReplicaDictionary implements Dictionary {
       throw invalid("`engine` must come from `await loadEngine()`");
     }
     this.#clock = clock;
+    this.#driftMaxMs = checkMillis(driftMaxMs, "`driftMaxMs`");
     this.#onReport = onReport;
     this.#id = replicaId === undefined ? randomId() : checkReplicaId(replicaId);
     this.#replicaId = idText(this.#id);
     this.#entries = engine.create({
       replicaId: this.#id,
       spareId: randomId(),
-      driftMaxMs: checkMillis(driftMaxMs, "`driftMaxMs`"),
+      driftMaxMs: this.#driftMaxMs,
       ...(snapshot !== undefined && { snapshot: checkParts(snapshot, "the snapshot") }),
     });
     expose(this, {
@@ -180,7 +182,13 @@ class ReplicaDictionary implements Dictionary {
   deletePrefix(prefix: string): number {
     checkPrefix(prefix);
     const written = this.#watchers.overlaps(prefix) ? this.#watchedBelow(prefix) : [];
-    const count = this.#entries.deletePrefix(prefix, this.#now());
+    const now = this.#now();
+    const count = this.#entries.deletePrefix(prefix, now);
+    // All below the prefix, itself included, has the stamp of its tombstone now.
+    const covered = prefix === "" ? "/" : prefix;
+    const stamp = this.stampOf(covered);
+    const isAhead = stamp !== undefined && stamp.millis > now + this.#driftMaxMs;
+    if (isAhead !== this.#clockAhead) this.#noteClock(isAhead, covered, now);
     this.#noteWritten(written);
     return count;
   }
@@ -269,10 +277,9 @@ class ReplicaDictionary implements Dictionary {
   restamp({ now }: RestampOptions = {}): number {
     this.#checkOutside("restamp");
     const from = now === undefined ? this.#now() : checkMillis(now, "`now`");
-    this.#tellEngineWhoWatches();
+    // No value changes by it, nor which entry of a key stays: nobody is told.
     const count = this.#entries.restamp(from);
-    // The patch of a restamp that did nothing is that of an earlier call.
-    if (count > 0) this.#deliverPatch("local");
+    if (this.#clockAhead) this.#clockAhead = this.#isClockAhead(from);
     return count;
   }
 
@@ -371,6 +378,16 @@ class ReplicaDictionary implements Dictionary {
     else if (aheadMs !== undefined) this.#report({ code: "clock-ahead", aheadMs });
   }
 
+  /** Whether a write would find the clock ahead: makes one, and undoes it. */
+  #isClockAhead(now: number): boolean {
+    this.#entries.begin();
+    try {
+      return (this.#entries.set("/", null, now) & CLOCK_AHEAD) !== 0;
+    } finally {
+      this.#entries.rollback();
+    }
+  }
+
   #report(report: Report): void {
     const onReport = this.#onReport;
     if (onReport === undefined) return;
@@ -439,15 +456,15 @@ class ReplicaDictionary implements Dictionary {
     }
     const replicaId = this.#replicaId;
     // The state is whole from here on: now others may look at it.
-    if (patched) this.#deliverPatch("remote");
+    if (patched) this.#deliverPatch();
     if (cloned) this.#report({ code: "replica-cloned", previousReplicaId, replicaId });
     if (refusedCount > 0) this.#report({ code: "clock-drift", refused });
     return { applied, ignored, refused, complete };
   }
 
-  #deliverPatch(origin: Origin): void {
+  #deliverPatch(): void {
     if (this.#watchers.none) return;
-    this.#deliver(readPatch(this.#entries.patch(), this.#watchers), origin);
+    this.#deliver(readPatch(this.#entries.patch(), this.#watchers), "remote");
   }
 
   #tellEngineWhoWatches(): void {

@@ -21,6 +21,8 @@ export class Watchers {
   readonly #byPrefix = new Map<string, Watcher[]>();
   /** The different lengths of the prefixes, ascending. */
   #lengths: readonly number[] = [];
+  /** How many prefixes there are of each length. */
+  readonly #lengthCounts = new Map<number, number>();
   #nextNumber = 0;
 
   /** Whether nobody watches anything. */
@@ -28,8 +30,15 @@ export class Watchers {
     return this.#byPrefix.size === 0;
   }
 
+  /** The fewest prefixes that cover all that is watched: none of them begins with another. */
   get prefixes(): readonly string[] {
-    return [...this.#byPrefix.keys()];
+    const fewest: string[] = [];
+    // In order of their units, what begins with a prefix comes right after it.
+    for (const prefix of [...this.#byPrefix.keys()].toSorted()) {
+      const last = fewest.at(-1);
+      if (last === undefined || !prefix.startsWith(last)) fewest.push(prefix);
+    }
+    return fewest;
   }
 
   /** Adds a listener, and returns the function that removes it again. */
@@ -39,7 +48,7 @@ export class Watchers {
     const others = this.#byPrefix.get(prefix);
     if (others === undefined) {
       this.#byPrefix.set(prefix, [watcher]);
-      this.#measure();
+      this.#count(prefix.length, 1);
     } else {
       others.push(watcher);
     }
@@ -51,7 +60,8 @@ export class Watchers {
       for (const watcher of watchers) watcher.active = false;
     }
     this.#byPrefix.clear();
-    this.#measure();
+    this.#lengthCounts.clear();
+    this.#lengths = [];
   }
 
   /** Whether somebody watches `key`. */
@@ -103,13 +113,18 @@ export class Watchers {
       this.#byPrefix.set(prefix, others);
     } else {
       this.#byPrefix.delete(prefix);
-      this.#measure();
+      this.#count(prefix.length, -1);
     }
   }
 
-  #measure(): void {
-    const lengths = new Set([...this.#byPrefix.keys()].map((prefix) => prefix.length));
-    this.#lengths = [...lengths].toSorted((a, b) => a - b);
+  /** Notes a prefix of this length that came, or one that went. */
+  #count(length: number, change: 1 | -1): void {
+    const counts = this.#lengthCounts;
+    const before = counts.get(length) ?? 0;
+    const after = before + change;
+    if (after > 0) counts.set(length, after);
+    else counts.delete(length);
+    if (before === 0 || after === 0) this.#lengths = [...counts.keys()].toSorted((a, b) => a - b);
   }
 }
 
