@@ -1,3 +1,7 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { type Backend, createDictionary, LastwriteError, loadEngine } from "../../ts/index.ts";
 
@@ -75,6 +79,17 @@ describe("loadEngine", () => {
       message: expect.stringContaining("fetch failed"),
       cause,
     });
+  });
+
+  test("an addon whose memory is laid out otherwise is not used", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "lastwrite-"));
+    const file = join(folder, "addon.cjs");
+    await writeFile(file, "exports.desk = new ArrayBuffer(1024);");
+    const { loadNativeEngine } = await import("../../ts/engine/native.ts");
+    expect(() => loadNativeEngine({ file })).toThrow(
+      expect.objectContaining({ code: "engine-unavailable" }),
+    );
+    await rm(folder, { recursive: true });
   });
 
   test("the source of the WASM build is handed on", async () => {

@@ -117,7 +117,7 @@ export abstract class Boundary {
   body!: Uint8Array;
   /** What the panic said that ended this engine. */
   protected panic: string | undefined;
-  /** The argument that did not fit on the desk. */
+  /** The argument of the next call, if it did not fit on the desk. */
   #long: Uint8Array | undefined;
   readonly #forgotten = new FinalizationRegistry<number>((handle) => {
     try {
@@ -140,9 +140,12 @@ export abstract class Boundary {
 
   /** Calls, and answers what the call answers if that is no error. */
   run(call: Call, handle: number, length: number): number {
+    const long = this.#long;
+    // Else it would be kept alive, and be handed to calls that it is not for.
+    this.#long = undefined;
     let answer: number;
     try {
-      answer = call(handle, length, this.#long);
+      answer = call(handle, length, long);
     } catch (error) {
       throw this.trapped(error);
     }

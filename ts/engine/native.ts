@@ -5,11 +5,17 @@ import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
 import { LastwriteError } from "../errors.ts";
-import { Boundary, BoundaryDictionary, BoundaryEngine, type Calls } from "./boundary.ts";
+import {
+  Boundary,
+  BoundaryDictionary,
+  BoundaryEngine,
+  type Calls,
+  DESK_BYTES,
+} from "./boundary.ts";
 import type { Engine, EngineValue } from "./contract.ts";
 
 export interface NativeEngineOptions {
-  /** The addon to load. Default: that of the installed package for this system, else that of this checkout. */
+  /** The addon to load. Default: that of this checkout, if it is one and was built, else that of the installed package for this system. */
   readonly file?: string;
 }
 
@@ -144,12 +150,12 @@ class NativeDictionary extends BoundaryDictionary<NativeBoundary> {
 function loadAddon(): Addon {
   const triple = hostTriple();
   const packageName = `@lastwrite/node-${triple}`;
-  // The same place from ts/ and from dist/.
+  // The same place from ts/ and from dist/; an installed package has nothing there.
   const file = fileURLToPath(
     new URL(`../../bindings/node/lastwrite.${triple}.node`, import.meta.url),
   );
   const reasons: string[] = [];
-  for (const specifier of [packageName, file]) {
+  for (const specifier of [file, packageName]) {
     try {
       return requireAddon(specifier);
     } catch (error) {
@@ -163,7 +169,15 @@ function loadAddon(): Addon {
 }
 
 function requireAddon(specifier: string): Addon {
-  return createRequire(import.meta.url)(specifier) as Addon;
+  const addon = createRequire(import.meta.url)(specifier) as Addon;
+  // Read by another layout, its answers would be nonsense.
+  if (addon.desk?.byteLength !== DESK_BYTES) {
+    throw new LastwriteError(
+      "engine-unavailable",
+      `the addon ${specifier} belongs to another version of this library; install both anew`,
+    );
+  }
+  return addon;
 }
 
 /** The system as the packages are named by it. */
