@@ -1,0 +1,65 @@
+/** Which way the sources import each other: docs/design.md, Where things are. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path/posix";
+import { fileURLToPath } from "node:url";
+
+import { describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../ts/", import.meta.url));
+
+const paths = readdirSync(root, { recursive: true, encoding: "utf8" }).map((path) =>
+  path.replaceAll("\\", "/"),
+);
+const files = paths.filter((path) => path.endsWith(".ts"));
+
+/** What each file may import, by the first line that fits. */
+const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
+  [/^errors\.ts$/u, /^never$/u],
+  [/^codec\//u, /^(errors\.ts|codec\/.*)$/u],
+  // The contract is types alone, and needs none of others.
+  [/^engine\/contract\.ts$/u, /^never$/u],
+  [/^engine\/(columns|failure)\.ts$/u, /^(errors\.ts|codec\/.*|engine\/contract\.ts)$/u],
+  [/^engine\/native\.ts$/u, /^(errors\.ts|codec\/.*|engine\/[a-z-]*\.ts|node:.*)$/u],
+  [/^engine\/wasm-source-node\.ts$/u, /^node:.*$/u],
+  [
+    /^engine\/script\//u,
+    /^(errors\.ts|codec\/.*|engine\/(contract|columns)\.ts|engine\/script\/.*)$/u,
+  ],
+  [/^engine\//u, /^(errors\.ts|codec\/.*|engine\/.*|#native|#wasm-source)$/u],
+  [/^dictionary\//u, /^(errors\.ts|codec\/.*|engine\/(contract|columns)\.ts|dictionary\/.*)$/u],
+  [/^index\.ts$/u, /^(errors\.ts|codec\/.*|engine\/.*|dictionary\/.*)$/u],
+];
+
+describe("imports go one way", () => {
+  test.each(files)("of ts/%s", (file) => {
+    const allowed = ALLOWED.find(([which]) => which.test(file))?.[1];
+    expect(allowed, "a file that no line of ALLOWED is about").toBeDefined();
+    expect(importsOf(file).filter((path) => allowed?.test(path) !== true)).toEqual([]);
+  });
+
+  test("are found in every form", () => {
+    expect(importsOf("engine/load.ts")).toEqual(
+      expect.arrayContaining(["errors.ts", "engine/contract.ts", "#native", "engine/script.ts"]),
+    );
+    expect(importsOf("index.ts")).toContain("codec/value.ts");
+  });
+
+  test("no folder holds whatever has no place", () => {
+    const names = paths.flatMap((path) => dirname(path).split("/"));
+    expect(names.filter((name) => /^(utils?|common|helpers?|shared|misc)$/u.test(name))).toEqual(
+      [],
+    );
+  });
+});
+
+/** What a file imports, types and re-exports included: from ts/ on, or as it is written. */
+function importsOf(file: string): string[] {
+  // Not the examples in comments.
+  const source = readFileSync(join(root, file), "utf8").replaceAll(/^ *(\/\/|\*|\/\*\*).*$/gmu, "");
+  const specifiers = source.matchAll(/\b(?:from |import |import\()"(?<path>[^"]+)"/gu);
+  return [...specifiers].map(({ groups }) => {
+    const path = groups?.["path"] ?? "";
+    return path.startsWith(".") ? join(dirname(file), path) : path;
+  });
+}
