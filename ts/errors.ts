@@ -14,8 +14,7 @@ export type ErrorCode =
   | "transaction-open"
   | "closed"
   | "engine-poisoned"
-  | "engine-unavailable"
-  | "out-of-memory";
+  | "engine-unavailable";
 
 /** Who must re-read when a part is refused as `below-horizon`. */
 export type Side = "receiver" | "sender";
