@@ -134,8 +134,12 @@ onEachEngine((make) => {
       const { message } = assertRefused("invalid-value", () => dictionary.set("k", value));
       expect(message).toContain("value.tags[3].owner: a Map cannot be stored");
       assertRefused("invalid-value", () => dictionary.set("k", undefined as unknown as Value));
-      assertRefused("invalid-value", () => dictionary.set("k", "x".repeat(2 ** 20)));
-      assertRefused("invalid-value", () => dictionary.set("k", "€".repeat(2 ** 19)));
+      for (const text of ["x".repeat(2 ** 20), "€".repeat(2 ** 19), "\ud800".repeat(2 ** 19)]) {
+        const top = assertRefused("invalid-value", () => dictionary.set("k", text));
+        expect(top.message).toMatch(/^value: more than/u);
+        const inner = assertRefused("invalid-value", () => dictionary.set("k", { a: [1, text] }));
+        expect(inner.message).toMatch(/^value\.a\[1\]: more than/u);
+      }
       expect(stateOf(dictionary)).toEqual(before);
       dictionary.set("k", "x".repeat(2 ** 20 - 1));
       expect(dictionary.get("k")).toHaveLength(2 ** 20 - 1);
@@ -192,7 +196,7 @@ onEachEngine((make) => {
       const stamps: unknown[] = [
         { millis: -1 },
         { millis: 0.5 },
-        { millis: 2 ** 48 },
+        { millis: 2 ** 47 },
         { millis: "1" },
         {},
         { millis: 1, counter: 65_536 },
@@ -204,12 +208,19 @@ onEachEngine((make) => {
       for (const stamp of stamps as { millis: number }[]) {
         assertRefused("invalid-argument", () => dictionary.set("a", 1, { stamp }));
       }
-      for (const now of [Number.NaN, -1, 2 ** 48, "5", undefined] as number[]) {
+      for (const now of [Number.NaN, -1, 2 ** 47, "5", undefined] as number[]) {
         const other = make({ clock: () => now });
         assertRefused("invalid-argument", () => other.set("a", 1));
         expect(other.size).toBe(0);
         other.close();
       }
+      const late = make({ clock: () => 2 ** 47 - 1, driftMaxMs: 2 ** 47 - 1 });
+      late.set("a", 1);
+      late.set("a", 2, { stamp: { millis: 2 ** 47 - 1, counter: 65_535 } });
+      late.set("a", 3);
+      expect(late.stampOf("a")).toMatchObject({ millis: 2 ** 47, counter: 0 });
+      assertRefused("invalid-argument", () => make({ driftMaxMs: 2 ** 47 }));
+      late.close();
       dictionary.close();
     });
 

@@ -38,11 +38,19 @@ export function encodeValue(value: unknown): PlainValue {
     case "boolean":
       return value;
     case "string":
-      // The engine looks at its length.
-      return value.isWellFormed() ? value : canonicalBytes(value);
+      return value.length <= SURE_UNITS_MAX && value.isWellFormed() ? value : longText(value);
     default:
       return value === null ? null : canonicalBytes(value);
   }
+}
+
+/** Text of so many units fits whatever they are: none takes more than 3 bytes. */
+const SURE_UNITS_MAX = Math.floor(PAYLOAD_BYTES_MAX / 3);
+
+/** Text that is not well-formed, or that has to be measured. */
+function longText(text: string): PlainValue {
+  const bytes = canonicalBytes(text);
+  return bytes[0] === TAG.text ? text : bytes;
 }
 
 /** Up to here the buffer of an encoder is kept for the next value. */
@@ -117,6 +125,7 @@ class ValueEncoder {
 
   /** Writes a tag and a payload that ends with the value at the top, and is measured inside of others. */
   #writeMeasured(kind: number, payload: Uint8Array): void {
+    if (payload.length > PAYLOAD_BYTES_MAX) throw this.#invalid(TOO_LARGE);
     if (this.#out.length + payload.length > PAYLOAD_BYTES_MAX) throw tooLarge();
     this.#out.u8(kind);
     if (this.#around.length > 0) this.#out.varint(payload.length);
@@ -142,7 +151,7 @@ class ValueEncoder {
       return;
     }
     // So that nobody's gigabyte is encoded only to be refused.
-    if (text.length > PAYLOAD_BYTES_MAX) throw tooLarge();
+    if (text.length > PAYLOAD_BYTES_MAX) throw this.#invalid(TOO_LARGE);
     const [kind, payload] = textPayload(text);
     this.#writeMeasured(kind, payload);
   }
@@ -312,11 +321,11 @@ function className(value: unknown): string {
   return typeof owner === "function" && owner.name !== "" ? owner.name : "a class";
 }
 
+const TOO_LARGE = `more than ${PAYLOAD_BYTES_MAX + 1} bytes encoded; split it over several keys`;
+
+/** The whole is too large, though nothing in it is. */
 function tooLarge(): LastwriteError {
-  return new LastwriteError(
-    "invalid-value",
-    `value: more than ${PAYLOAD_BYTES_MAX + 1} bytes encoded; split it over several keys`,
-  );
+  return new LastwriteError("invalid-value", `value: ${TOO_LARGE}`);
 }
 
 /** Also true for a Buffer, and for a Uint8Array of another realm. */

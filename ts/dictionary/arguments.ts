@@ -1,9 +1,15 @@
 /** What callers may pass: checked here once, so that engines can rely on it. */
 
-import { MILLIS_END, STAMP_COUNTER_END, idBytes } from "../codec/entry.ts";
+import { STAMP_COUNTER_END, idBytes } from "../codec/entry.ts";
 import { isBytes } from "../codec/value.ts";
 import { LastwriteError, type ErrorCode } from "../errors.ts";
 import type { ExplicitStamp, KeyRange, ReadRange } from "./contract.ts";
+
+/**
+ * Times are below this, the year 6429: half of what a stamp can hold. So no time and no drift limit, one upon the other, reach the end of
+ * stamps, where a clock could not tick any more and all stamps would be equal. Only a snapshot that one starts from is taken as it is.
+ */
+const TIME_END = 2 ** 47;
 
 /** Throws `invalid-key` unless `key` is a string without lone surrogates; how long it is, the engine looks at. */
 export function checkKey(key: string): void {
@@ -84,9 +90,9 @@ export function checkStamp(stamp: ExplicitStamp): void {
     );
   }
   const { millis, counter = 0 } = stamp;
-  if (!isBelow(millis, MILLIS_END)) {
+  if (!isBelow(millis, TIME_END)) {
     throw invalid(
-      `the milliseconds of a stamp are a whole number below 2^48, not ${String(millis)}`,
+      `the milliseconds of a stamp are a whole number below 2^47, not ${String(millis)}`,
     );
   }
   if (!isBelow(counter, STAMP_COUNTER_END)) {
@@ -97,9 +103,9 @@ export function checkStamp(stamp: ExplicitStamp): void {
 /** Whole milliseconds that an engine takes. `what` names where they come from. */
 export function checkMillis(millis: number, what: string): number {
   // Not of type number fails the comparisons too, or is caught by the last one.
-  if (!(millis >= 0 && millis < MILLIS_END) || typeof millis !== "number") {
+  if (!(millis >= 0 && millis < TIME_END) || typeof millis !== "number") {
     throw invalid(
-      `${what} must be a number of milliseconds from 0 to below 2^48, not ${String(millis)}`,
+      `${what} must be a number of milliseconds from 0 to below 2^47, not ${String(millis)}`,
     );
   }
   return Math.floor(millis);

@@ -22,7 +22,7 @@ export interface Dot {
 
 /** A stamp as one gives it: what is left out is 0 and the own replica id. */
 export interface ExplicitStamp {
-  /** Milliseconds since 1970, an integer below 2^48. */
+  /** Milliseconds since 1970, an integer below 2^47 (the year 6429). */
   readonly millis: number;
   /** 0 to 65,535. Default: 0. */
   readonly counter?: number;
@@ -134,7 +134,7 @@ export interface DictionaryOptions {
    * copies with one id are found out, and one of them takes a new id (`replica-cloned`).
    */
   readonly replicaId?: string;
-  /** Answers milliseconds since 1970; called once for each write and merge, and nothing else reads time. Default: `Date.now`. */
+  /** Answers milliseconds since 1970, below 2^47; called once for each write and merge, and nothing else reads time. Default: `Date.now`. */
   readonly clock?: () => number;
   /** What to start from: a snapshot, or all its parts in any order. Default: empty. */
   readonly snapshot?: Uint8Array | Iterable<Uint8Array>;
