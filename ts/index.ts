@@ -26,4 +26,5 @@ export { createDictionary } from "./dictionary/dictionary.ts";
 export { decodeEntries, encodeEntries, type EntryRow } from "./dictionary/rows.ts";
 export type { Backend, Engine } from "./engine/contract.ts";
 export { loadEngine, type LoadEngineOptions } from "./engine/load.ts";
+export type { WasmSource } from "./engine/wasm.ts";
 export { type ErrorCode, LastwriteError, type LastwriteErrorOptions, type Side } from "./errors.ts";

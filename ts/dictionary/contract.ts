@@ -272,7 +272,8 @@ export interface Dictionary {
    *
    * A listener may write: those changes are delivered after the current ones, in order. A listener that throws harms nobody: the write
    * stands, the other listeners are called, and the error is thrown where nothing can catch it but the program's own handler of uncaught
-   * errors (`reportError` where there is one, else a microtask).
+   * errors: by `reportError` where there is one, else from a microtask. On Node that is an uncaught exception, which ends the process unless
+   * there is a handler (`process.on("uncaughtException", …)`).
    *
    * Watching costs a read before each write of a watched key, and a scan before `deletePrefix`.
    *
