@@ -1,5 +1,5 @@
 //! The calls made once for each key or each live write: raw callbacks, because what `#[napi]` does around a call (130 ns, see
-//! docs/decisions/boundary.md) would cost more than the work. Those for a key take the handle, the key, the value, and the time in
+//! docs/decisions/0002-*.md) would cost more than the work. Those for a key take the handle, the key, the value, and the time in
 //! milliseconds; the others what all other calls take.
 
 use std::ffi::CStr;
