@@ -91,6 +91,7 @@ impl<'a> Request<'a> {
     {
         let [_, key_length, form, number, ..] = self.desk.numbers;
         let (key, bytes) = halves(self.input, integer(key_length))?;
+        let key = self::key(key)?;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -110,7 +111,7 @@ impl<'a> Request<'a> {
                 ));
             }
         };
-        Ok((self::key(key)?, value))
+        Ok((key, value))
     }
 
     /// The input as parts: one part is all of it; of more, the u32 lengths come first.
