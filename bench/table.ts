@@ -32,7 +32,7 @@ export function writeReport(file: string, results: readonly Result[]): Report {
       ),
   );
   const report = { machine, results: [...kept, ...results] };
-  writeFileSync(file, `${JSON.stringify(report, undefined, 1)}\n`);
+  writeFileSync(file, `${JSON.stringify(report, undefined, 2)}\n`);
   return report;
 }
 

@@ -66,6 +66,8 @@ export async function runSteps(steps) {
     }
     const took = `${((performance.now() - startMs) / 1_000).toFixed(1)} s`;
     taken.push({ name: step.name, took, error });
+    // At once, because the summary is lost when a time limit ends the run.
+    console.log(`  ${error === undefined ? "done" : "failed"} after ${took}`);
     if (error === undefined) continue;
     console.error(error instanceof StepError ? `\n✗ ${step.name}: ${error.message}` : error);
     if (!step.isCheck) break;
