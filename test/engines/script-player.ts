@@ -98,7 +98,7 @@ const weights = {
   deletePrefix: 3,
   read: 4,
   scan: 3,
-  begin: 2,
+  begin: 3,
   commit: 2,
   rollback: 2,
   delta: 8,
@@ -106,7 +106,7 @@ const weights = {
   changes: 4,
   merge: 16,
   mergeDamaged: 5,
-  watch: 2,
+  watch: 4,
   collect: 3,
   restamp: 2,
   reread: 3,
@@ -116,7 +116,7 @@ const weights = {
   entries: 2,
   scratch: 3,
   reopen: 1,
-  copy: 1,
+  copy: 2,
   time: 4,
   spare: 1,
 } as const;
@@ -136,9 +136,10 @@ const keys = [
   "p/long".padEnd(40, "-"),
   "p/long".padEnd(300, "-"),
 ];
-const strangeKeys = ["", "\ud800", "x".repeat(1_025), "é".repeat(512)];
+/** Lone surrogates are the Dictionary's to refuse: engines are given well-formed text. */
+const strangeKeys = ["", "x".repeat(1_025), "é".repeat(512), "é".repeat(513)];
 const prefixes = ["", "p/", "p/q/", "é/"];
-const strangePrefixes = ["p", "\udfff/", `${"x".repeat(1_024)}/`];
+const strangePrefixes = ["p", "/p", `${"x".repeat(1_024)}/`];
 const bytes = (...list: readonly number[]): Uint8Array => Uint8Array.from(list);
 const values: readonly EngineValue[] = [
   null,
@@ -177,9 +178,21 @@ const values: readonly EngineValue[] = [
   bytes(9, 0),
   bytes(9, 1, 255, 1),
   bytes(10, 5),
-  bytes(11, 2, 1, 4, 1, 7),
-  bytes(12, 1, 6, 1, 0x61, 3, 0),
+  bytes(11, 2, 1, 4, 7),
+  bytes(12, 1, 6, 1, 0x61, 3),
   bytes(13, 4, 0x75, 0x75, 0x69, 0x64, 6, 0x61),
+];
+
+/** Not canonical: cut off, with a byte too many, a tombstone, an unknown tag, a trailing zero, a lone surrogate that is none. */
+const strangeValues: readonly EngineValue[] = [
+  bytes(),
+  bytes(0),
+  bytes(14),
+  bytes(15),
+  bytes(9, 0, 1, 0),
+  bytes(11, 2, 1),
+  bytes(12, 1, 6, 1, 0x61, 3, 0),
+  bytes(7, 0x61, 0),
 ];
 
 function createPlayer(engine: Engine): Player {
@@ -188,7 +201,7 @@ function createPlayer(engine: Engine): Player {
   let snapshots: Uint8Array[][] = [];
   let versions: Uint8Array[] = [];
   const seqs: number[] = [];
-  const open = new Set<EngineDictionary>();
+  const inTransaction = new Set<EngineDictionary>();
   let timeMs = 1_000;
   let idCount = 0;
   let call = "";
@@ -224,7 +237,7 @@ function createPlayer(engine: Engine): Player {
         toHex(dictionary.replicaId()),
       ];
       parts.push(toHex(dictionary.version()), toHex(dictionary.horizon()));
-      if (!open.has(dictionary))
+      if (!inTransaction.has(dictionary))
         parts.push(...dictionary.snapshot({ ownStorage: true }).map(toHex));
       return parts.join(" ");
     } catch (error) {
@@ -235,7 +248,7 @@ function createPlayer(engine: Engine): Player {
   function replace(index: number, dictionary: EngineDictionary): void {
     const old = dictionaries[index];
     if (old !== undefined) {
-      open.delete(old);
+      inTransaction.delete(old);
       old.close();
     }
     dictionaries[index] = dictionary;
@@ -258,6 +271,11 @@ function createPlayer(engine: Engine): Player {
     return number % 61 === 0 ? pick(strangeKeys, number >>> 6) : pick(keys, number >>> 6);
   }
 
+  /** Never strange when the key is: which of two faults an engine names first is left open. */
+  function valueOf(keyNumber: number, number: number): EngineValue {
+    return keyNumber % 61 === 1 ? pick(strangeValues, number) : pick(values, number);
+  }
+
   function prefixOf(number: number): string {
     return number % 61 === 0 ? pick(strangePrefixes, number >>> 6) : pick(prefixes, number >>> 6);
   }
@@ -275,14 +293,14 @@ function createPlayer(engine: Engine): Player {
   ) => unknown;
 
   const calls: Readonly<Record<Call, Answer>> = {
-    set: (dictionary, [, b = 0, c = 0]) =>
-      said(
-        `${keyOf(b)} = ${textOf(pick(values, c))}`,
-        dictionary.set(keyOf(b), pick(values, c), timeMs),
-      ),
+    set(dictionary, [, b = 0, c = 0]) {
+      const value = valueOf(b, c);
+      said(`${keyOf(b)} = ${textOf(value)}`);
+      return dictionary.set(keyOf(b), value, timeMs);
+    },
     delete: (dictionary, [, b = 0]) => said(keyOf(b), dictionary.delete(keyOf(b), timeMs)),
     writeAt(dictionary, [, b = 0, c = 0, d = 0, e = 0]) {
-      const value = c % 4 === 0 ? undefined : pick(values, c >>> 2);
+      const value = c % 4 === 0 ? undefined : valueOf(b, c >>> 2);
       const millis =
         [timeMs, timeMs + driftMaxMs, timeMs + driftMaxMs + 1, d % 1_200, 0][d % 5] ?? 0;
       const counter = [0, 1, 65_535][e % 3] ?? 0;
@@ -308,15 +326,15 @@ function createPlayer(engine: Engine): Player {
     },
     begin(dictionary) {
       dictionary.begin();
-      open.add(dictionary);
+      inTransaction.add(dictionary);
     },
     commit(dictionary) {
       dictionary.commit();
-      open.delete(dictionary);
+      inTransaction.delete(dictionary);
     },
     rollback(dictionary) {
       dictionary.rollback();
-      open.delete(dictionary);
+      inTransaction.delete(dictionary);
     },
     delta(dictionary, [, b = 0, c = 0]) {
       const base = versions.length === 0 || b % 3 === 0 ? undefined : pick(versions, b);
@@ -345,14 +363,14 @@ function createPlayer(engine: Engine): Player {
       return merge(dictionary, frame, false);
     },
     watch: (dictionary, [, b = 0]) =>
-      dictionary.watch([[], [""], ["p/"], ["p/q", "k"]][b % 4] ?? []),
+      dictionary.watch([[""], [""], ["p/"], ["p/q", "k"], []][b % 5] ?? []),
     collect(dictionary, [, b = 0]) {
       const horizon =
         versions.length === 0 || b % 3 === 0 ? dictionary.version() : pick(versions, b);
       return dictionary.collectTombstones(horizon, timeMs);
     },
     restamp: (dictionary, [, b = 0]) => [
-      dictionary.restamp(timeMs - (b % 500)),
+      dictionary.restamp(Math.max(0, timeMs - (b % 500))),
       dictionary.patch(),
     ],
     reread(dictionary, [, b = 0, c = 0]) {
@@ -415,7 +433,11 @@ function createPlayer(engine: Engine): Player {
 
   return {
     play({ call: name, numbers }) {
-      const index = (numbers[0] ?? 0) % dictionaries.length;
+      const open =
+        name === "commit" || name === "rollback"
+          ? dictionaries.findIndex((one) => inTransaction.has(one))
+          : -1;
+      const index = open >= 0 ? open : (numbers[0] ?? 0) % dictionaries.length;
       let answer: string;
       try {
         answer = textOf(calls[name](dictionaries[index] as EngineDictionary, numbers, index));

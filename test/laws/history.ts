@@ -30,6 +30,9 @@ export interface Found {
   readonly failure: Failure | undefined;
 }
 
+/** Steps that lead to what is rare among random ones: see `absences` and `rumours`. */
+export type Plan = "absences" | "rumours";
+
 export interface SearchOptions {
   readonly firstSeed: number;
   readonly count: number;
@@ -37,19 +40,17 @@ export interface SearchOptions {
   readonly budgetMs: number;
   /** Milliseconds since the search began: only says when to stop. */
   readonly elapsedMs: () => number;
-  /** Narrows or changes the histories, as a search for one rare thing does. */
-  readonly shape?: (history: History, random: Random) => History;
+  /** What all histories are about. Default: anything. */
+  readonly plan?: Plan;
 }
 
 /** Plays histories of rising seeds until one fails, the count is reached or the time is over. */
 export function search(engineOf: EngineOf, options: SearchOptions): Found {
-  const { firstSeed, count, budgetMs, elapsedMs, shape } = options;
+  const { firstSeed, count, budgetMs, elapsedMs, plan } = options;
   for (let played = 0; played < count; played += 1) {
     if (elapsedMs() > budgetMs) return { count: played, failure: undefined };
     const seed = firstSeed + played;
-    const random = seededRandom(seed);
-    const plain = randomHistory(seed, random);
-    const history = shape === undefined ? plain : shape(plain, random);
+    const history = randomHistory(seed, plan);
     if (failureOf(history, engineOf) !== undefined) {
       return { count: played + 1, failure: shrink(seed, history, engineOf) };
     }
@@ -102,48 +103,99 @@ function shrink(seed: number, history: History, engineOf: EngineOf): Failure {
   return { seed, message, trace, history: small };
 }
 
-export function randomHistory(seed: number, random: Random): History {
-  const traits = randomTraits(random);
-  const replicaCount = random.pick([2, 3, 3, 3, 4, 4, 5]);
-  const keyCount = random.pick([3, 3, 4, 5, 6]);
+/** The history of a seed, and of a plan if one is given. */
+export function randomHistory(seed: number, plan?: Plan): History {
+  const random = seededRandom(seed);
+  const traits = plan === undefined ? randomTraits(random) : plannedTraits;
+  const replicaCount = random.pick(traits.clones ? [2, 3, 3] : [2, 3, 3, 3, 4, 4, 5]);
   const setup: Setup = {
     seed,
-    replicaCount: traits.clones ? Math.min(replicaCount, 3) : replicaCount,
-    keys: allKeys.slice(0, keyCount),
+    replicaCount,
+    keys: allKeys.slice(0, random.pick([3, 3, 4, 5, 6])),
     prefixes: random.once(2) ? ["p/", "p/q/"] : ["p/", "p/q/", ""],
     traits,
     known: Array.from({ length: replicaCount }, (_, number) => number).filter(
-      () => !random.once(4),
+      () => !random.once(3),
     ),
   };
   const actions = weighted(traits);
   const mixed = (count: number): Step[] =>
     Array.from({ length: count }, () => randomStep(random.pick(actions), random));
-  if (!traits.collection || random.once(3)) return { setup, steps: mixed(12 + random.below(50)) };
   const steps: Step[] = [];
-  for (const step of absences(replicaCount, random)) steps.push(...mixed(random.below(2)), step);
-  return { setup, steps };
+  for (const step of plannedSteps(plan, replicaCount, traits, random)) {
+    if (random.once(2)) steps.push(...mixed(1));
+    steps.push(step);
+  }
+  return { setup, steps: steps.length > 0 ? steps : mixed(12 + random.below(50)) };
 }
 
-/** Somebody is away while others remove and collect, comes back, and goes again: what most rules are about. */
+/** Without a plan: none for a third of the histories with collection, and for all without. */
+function plannedSteps(
+  plan: Plan | undefined,
+  replicaCount: number,
+  { collection }: Traits,
+  random: Random,
+): Step[] {
+  const chosen =
+    plan ?? (collection ? [undefined, "absences", "rumours"][random.below(3)] : undefined);
+  if (chosen === "absences") return absences(replicaCount, random);
+  return chosen === "rumours" ? rumours(replicaCount, random) : [];
+}
+
+const plannedTraits: Traits = {
+  collection: true,
+  clones: false,
+  drift: false,
+  crashes: false,
+  relaxed: false,
+  streams: false,
+  explicit: true,
+};
+
+/** One removes what only he has heard of, and others hear of the removal alone. */
+function rumours(replicaCount: number, random: Random): Step[] {
+  const steps: Step[] = [];
+  for (let round = 1 + random.below(2); round > 0; round -= 1) {
+    const author = random.below(replicaCount);
+    const witness = random.below(replicaCount);
+    const key = random.below(2 ** 16);
+    steps.push(
+      { action: "push", numbers: [author, key, 1, 1 << witness] },
+      { action: "push", numbers: [witness, key, random.below(3), random.below(2 ** 16)] },
+      randomStep("acknowledge", random, witness),
+      randomStep("acknowledge", random),
+      randomStep(random.pick(["collect", "collect", "gather"]), random),
+      randomStep("exchange", random, random.pick([author, 0])),
+      randomStep("deliver", random),
+      randomStep("deliver", random),
+    );
+  }
+  return steps;
+}
+
+/** Some are away while others remove and collect, come back, and go again: what most rules are about. */
 function absences(replicaCount: number, random: Random): Step[] {
   const steps: Step[] = [];
   for (let round = 1 + random.below(3); round > 0; round -= 1) {
-    const absent = 1 + random.below(replicaCount - 1);
-    const some = (most: number, actions: readonly Action[], at?: number): void => {
+    const absent = Array.from(
+      { length: 1 + random.below(2) },
+      () => 1 + random.below(replicaCount - 1),
+    );
+    const some = (most: number, actions: readonly Action[], ofAbsent = false): void => {
       for (let left = random.below(most + 1); left > 0; left -= 1) {
-        steps.push(randomStep(random.pick(actions), random, random.once(2) ? at : undefined));
+        const replica = ofAbsent && random.once(2) ? random.pick(absent) : undefined;
+        steps.push(randomStep(random.pick(actions), random, replica));
       }
     };
-    some(4, ["set", "set", "writeAt", "delete", "deletePrefix"], absent);
-    some(4, ["exchange", "exchange", "gather", "send", "deliver"], absent);
-    steps.push(randomStep("leave", random, absent));
-    some(3, ["set", "set", "writeAt", "delete"], absent);
-    some(4, ["delete", "delete", "deletePrefix", "set", "exchange", "send"]);
-    steps.push(randomStep("gather", random));
-    some(3, ["gather", "set", "delete", "writeAt", "collect"]);
-    steps.push(randomStep("return", random, absent));
-    some(5, ["exchange", "deliver", "deliver", "send", "gather", "set"], absent);
+    some(4, ["set", "push", "push", "writeAt", "delete", "deletePrefix"], true);
+    some(4, ["exchange", "exchange", "push", "send", "deliver"], true);
+    for (const replica of absent) steps.push(randomStep("leave", random, replica));
+    some(3, ["set", "set", "push", "writeAt", "delete"], true);
+    some(4, ["delete", "push", "deletePrefix", "set", "exchange", "send", "acknowledge"]);
+    steps.push(randomStep(random.pick(["gather", "gather", "collect"]), random));
+    some(3, ["gather", "set", "push", "delete", "writeAt", "collect"]);
+    for (const replica of absent) steps.push(randomStep("return", random, replica));
+    some(5, ["exchange", "deliver", "deliver", "send", "push", "gather", "set"], true);
   }
   return steps;
 }
@@ -177,7 +229,8 @@ function weighted(traits: Traits): Action[] {
     ["delete", 7],
     ["deletePrefix", 2],
     ["writeAt", traits.explicit ? 5 : 0],
-    ["send", 9],
+    ["push", 8],
+    ["send", 7],
     ["exchange", 9],
     ["deliver", 16],
     ["lose", 2],

@@ -185,6 +185,40 @@ describeEngines("collection", (engine) => {
     );
   });
 
+  test("ends equal to the byte when an entry that a re-read kept was received before by others", () => {
+    // The re-reader's id is below the writer's: its new dot must win nevertheless, because it alone is new to all.
+    const [a, b, d] = [openReplica(engine, 1), openReplica(engine, 2), openReplica(engine, 9)];
+    a.set("removed", 1, 1_000);
+    a.delete("removed", 1_000);
+    pull(d, a, 1_000);
+    const base = d.version();
+    d.set("e", 1, 2_000);
+    b.merge(wholeDelta(d, base), now, false);
+    a.collectTombstones(a.version(), now);
+    b.reread([wholeSnapshot(a)], now);
+    expect(entriesOf(b)[0]).toMatchObject({
+      key: "e",
+      dot: { replica: hex(2) },
+      origin: { replica: hex(9) },
+    });
+    pull(a, d, now);
+    pull(a, b, now);
+    for (const [to, from] of [
+      [b, a],
+      [d, a],
+      [a, d],
+      [a, b],
+      [d, a],
+    ] as const) {
+      pull(to, from, now);
+    }
+    expect(a.digest()).toEqual(b.digest());
+    expect(a.version()).toEqual(b.version());
+    expect(entriesOf(b)).toEqual(entriesOf(a));
+    expect(stateOf(d)).toBe(stateOf(a));
+    closeAll([a, b, d]);
+  });
+
   test("goes on through snapshots: who starts from one has its horizon", () => {
     const { collector, stranger } = apart();
     const fresh = openReplica(engine, 3, { snapshot: [wholeSnapshot(collector)] });

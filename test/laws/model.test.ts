@@ -14,7 +14,7 @@ import {
   loadedEngines,
   testAllEnginesThere,
 } from "../suites/engines.ts";
-import { numberFromEnvironment, seededRandom } from "../suites/random.ts";
+import { numberFromEnvironment } from "../suites/random.ts";
 import { describeFailure, failureOf, randomHistory, search } from "./history.ts";
 import type { EngineOf } from "./network.ts";
 
@@ -57,7 +57,7 @@ function brokenGuarantee(
 ): string | undefined {
   if (onlySeed !== undefined) {
     const trace: string[] = [];
-    const failure = failureOf(randomHistory(onlySeed, seededRandom(onlySeed)), engineOf, trace);
+    const failure = failureOf(randomHistory(onlySeed), engineOf, trace);
     console.log(
       `${name}, seed ${onlySeed}:\n${trace.join("\n")}\n${failure ?? "keeps every guarantee"}`,
     );

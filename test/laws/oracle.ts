@@ -97,12 +97,14 @@ export function brokenPromise(
       return undefined;
     return `${describeWrite(greatest)} is lost: no greater write removed it`;
   }
+  const isGone = (removal: Write): boolean =>
+    removals.some((other) => isCollected(other) && supersedes(other, removal));
   // A removal that was collected no longer beats what its author had not seen.
   for (const removal of removals) {
     if (!supersedes(removal, shown)) continue;
     if (removal.seen.has(shown))
       return `${describeWrite(shown)} came back after ${describeWrite(removal)}, whose author had seen it`;
-    if (!isCollected(removal))
+    if (!isGone(removal))
       return `${describeWrite(shown)} is shown though ${describeWrite(removal)} is greater`;
   }
   for (const value of values) {

@@ -101,6 +101,24 @@ export function readVersion(bytes: Uint8Array): VersionSet {
   };
 }
 
+export interface CollectedStamp {
+  readonly hlc: bigint;
+  readonly replica: ReplicaId;
+}
+
+/** The greatest collected stamp that a frame carries. */
+export function readCollected(bytes: Uint8Array): CollectedStamp | undefined {
+  const frame = readFrame(bytes);
+  const horizon = frame.fields.get(FIELD.horizon);
+  if (horizon === undefined) return undefined;
+  const input = new Reader(horizon);
+  readVector(input, frame.replicas);
+  const index = input.varint();
+  if (index === 0) return undefined;
+  const hlc = Buffer.from(input.take(8)).readBigUInt64LE();
+  return { hlc, replica: at(frame.replicas, index - 1) };
+}
+
 /** The horizon vector that a frame carries. */
 export function readHorizon(bytes: Uint8Array): VersionSet {
   const frame = readFrame(bytes);

@@ -46,7 +46,14 @@ export const HLC_ZERO: Hlc = { millis: 0, counter: 0 };
 
 /** Which of two entries of one key stays: the one of greater rank. */
 export function compareRank(a: Entry, b: Entry): number {
-  return compareBeforeDot(a, b) || compareDots(a.dot, b.dot) || compareOrigins(a.origin, b.origin);
+  // A dot that a re-read gave is new to all, so it has to win over the first one, whatever the ids.
+  const isNewer = Number(a.origin !== undefined) - Number(b.origin !== undefined);
+  return (
+    compareBeforeDot(a, b) ||
+    isNewer ||
+    compareDots(a.dot, b.dot) ||
+    compareOrigins(a.origin, b.origin)
+  );
 }
 
 /** As `compareRank`, but for dot and origin. */

@@ -549,6 +549,8 @@ impl Dictionary {
         id(fields.stamp_node)
             .cmp(&id(self.records.stamp_node(record)))
             .then_with(|| fields.value.cmp(&self.records.value(record)))
+            // A dot that a re-read gave is new to all, so it has to win over the first one, whatever the ids.
+            .then_with(|| fields.origin.is_some().cmp(&self.records.origin(record).is_some()))
             .then_with(|| dot(fields.dot).cmp(&dot(self.records.dot(record))))
             .then_with(|| fields.origin.map(dot).cmp(&self.records.origin(record).map(dot)))
             .is_gt()
