@@ -109,6 +109,8 @@ impl Dictionary {
     /// [`ErrorKind::TransactionOpen`].
     pub fn restamp(&mut self, now: u64) -> Result<usize> {
         self.no_transaction()?;
+        self.patch.clear();
+        self.end_patch();
         if !self.is_ahead(now) {
             return Ok(0);
         }
@@ -137,8 +139,6 @@ impl Dictionary {
             let dot = self.next_dot();
             self.records.restamp(record, self.clock, self.own, dot, &self.nodes);
         }
-        self.patch.clear();
-        self.end_patch();
         self.settled();
         Ok(due.len())
     }
