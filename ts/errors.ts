@@ -14,15 +14,35 @@ export type ErrorCode =
   | "transaction-open"
   | "closed"
   | "engine-poisoned"
-  | "engine-unavailable";
+  | "engine-unavailable"
+  | "store-locked"
+  | "store-corrupt"
+  | "store-full"
+  | "store-poisoned"
+  | "store-closed"
+  | "store-newer"
+  | "store-read-only"
+  | "storage-unavailable";
 
 /** Who must re-read when a part is refused as `below-horizon`. */
 export type Side = "receiver" | "sender";
 
-/** The cause of an error, and the side it is about. */
+/** Where stored bytes are damaged. */
+export interface Damage {
+  /** The file, table or database that holds them. */
+  readonly file: string;
+  /** From which byte on; 0 where the medium does not count in bytes. */
+  readonly offset: number;
+  /** What is wrong there. */
+  readonly reason: string;
+}
+
+/** The cause of an error, and what it is about. */
 export interface LastwriteErrorOptions extends ErrorOptions {
   /** Only with `below-horizon` from `merge` and `reread`: who has to re-read. */
   readonly side?: Side;
+  /** Only with `store-corrupt`: where. */
+  readonly damage?: Damage;
 }
 
 /** An error to tell apart by `code`, never by its message. */
@@ -31,10 +51,13 @@ export class LastwriteError extends Error {
   readonly code: ErrorCode;
   /** Who has to re-read, when `code` is `below-horizon`; else undefined. */
   readonly side: Side | undefined;
+  /** Where stored bytes are damaged, when `code` is `store-corrupt`; else undefined. */
+  readonly damage: Damage | undefined;
 
   constructor(code: ErrorCode, message: string, options?: LastwriteErrorOptions) {
     super(message, options);
     this.code = code;
     this.side = options?.side;
+    this.damage = options?.damage;
   }
 }

@@ -25,7 +25,7 @@ export interface Engine {
   /** Makes an empty dictionary, or one from the parts of a snapshot, whose entries are never refused for their stamps. */
   create(options: EngineDictionaryOptions): EngineDictionary;
 
-  /** The entries of a frame of kind 1, 2, 4 or 5 as columns (see ./columns.ts), in the order of the frame. */
+  /** The entries of a frame of kind 1, 2, 4, 5 or 6 as columns (see ./columns.ts), in the order of the frame. */
   decodeEntries(frame: Uint8Array): Uint8Array;
 
   /** Columns, with everything but `previous`, as a frame of kind 5. */
@@ -76,8 +76,13 @@ export interface ExportOptions {
   readonly partBytesMax?: number;
   /** Entries with stamps of more milliseconds than this are withheld, and the export is tainted. Default: none is. */
   readonly stampLimitMs?: number;
-  /** For the replica's own storage: own entries in it do not count as sent (see `restamp`). Default: false. */
-  readonly ownStorage?: boolean;
+}
+
+export interface JournalOptions {
+  /** All of the state instead of what changed. Default: false. */
+  readonly whole?: boolean;
+  /** Parts of a whole one of at most this many bytes; `Infinity` for one part. Default: Infinity. */
+  readonly partBytesMax?: number;
 }
 
 export interface ScanRange {
@@ -151,6 +156,18 @@ export interface EngineDictionary {
   changesSince(seq: number, options?: ExportOptions): Changes;
   /** The head of the arrival log: the number that the next arrival gets. */
   head(): number;
+
+  /**
+   * For the own storage: what changed since the last journal as a frame of kind 6, none when nothing did; or with `whole` all of the state.
+   * `attributes` are the bytes of field 10, of which engines know nothing.
+   */
+  journal(attributes: Uint8Array, options?: JournalOptions): Uint8Array[];
+  /** What changed can no longer be told as a difference: the next journal must be whole. */
+  isJournalBroken(): boolean;
+  /** From the own storage: puts back what a journal told, the own replica id and the clock included; a frame of kind 5 puts back entries alone. */
+  replay(frame: Uint8Array): void;
+  /** Goes on under another id (16 bytes); entries of the former one are not own any more. */
+  setReplicaId(id: Uint8Array): void;
 
   /** Raises the horizon to the vector of `horizon` (a version frame), and answers how many tombstones that dropped. */
   collectTombstones(horizon: Uint8Array, now: number): number;
