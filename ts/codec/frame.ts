@@ -8,12 +8,12 @@ import {
   readBlock,
   writeBlock,
 } from "./block.ts";
-import { NO_DOTS, type Run, type Runs, type Vector, type Version } from "./dots.ts";
+import { notEmpty, readRuns, readVector, writeRuns, writeVector } from "./dot-fields.ts";
+import { NO_DOTS, type Runs, type Vector, type Version } from "./dots.ts";
 import {
   compareByDot,
   compareIds,
   compareKeys,
-  DOT_COUNTER_END,
   type Entry,
   type Hlc,
   idBytes,
@@ -23,7 +23,14 @@ import {
 import { checksum, hashOfBytes } from "./hash.ts";
 import { ByteReader, ByteWriter, corrupt } from "./numbers.ts";
 
-export const KIND = { delta: 1, snapshot: 2, version: 3, changes: 4, entries: 5 } as const;
+export const KIND = {
+  delta: 1,
+  snapshot: 2,
+  version: 3,
+  changes: 4,
+  entries: 5,
+  journal: 6,
+} as const;
 
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
@@ -31,6 +38,20 @@ export interface Part {
   /** 16 hex digits; equal ids mean the same parts. */
   readonly deltaId: string;
   readonly number: number;
+}
+
+/** What a journal tells beside entries and version. */
+export interface JournalFields {
+  /** Part of a whole state, not of a difference. */
+  readonly isWhole: boolean;
+  readonly clock: Hlc;
+  readonly floor: Hlc;
+  /** The own replica id. */
+  readonly ownId: string;
+  /** In the arrival log, of the first entry, or without entries of the next arrival. */
+  readonly place: number;
+  /** What a store keeps beside its entries; empty for nothing. */
+  readonly attributes: Uint8Array;
 }
 
 export interface Header {
@@ -48,6 +69,8 @@ export interface Header {
   readonly end?: Runs | undefined;
   /** Entries were withheld. */
   readonly isTainted?: boolean;
+  /** In a journal always. */
+  readonly journal?: JournalFields | undefined;
 }
 
 /** A header that was read: nothing is left out but what a frame need not have. */
@@ -60,6 +83,7 @@ export interface FrameHeader {
   readonly collected: Stamp | undefined;
   readonly end: Runs | undefined;
   readonly isTainted: boolean;
+  readonly journal: JournalFields | undefined;
 }
 
 export interface Frame extends FrameHeader {
@@ -86,6 +110,7 @@ export function decodeFrame(bytes: Uint8Array, kinds: readonly Kind[]): Frame {
 
 /** As `decodeFrame`, for callers that judge the header before they read on. */
 export function openFrame(bytes: Uint8Array, kinds: readonly Kind[]): OpenFrame {
+  checkChecksum(bytes);
   const { kind, content } = readStart(bytes, kinds);
   const { ids, ...header } = readHeader(content, kind);
   return {
@@ -116,6 +141,18 @@ export function deltaIdOf(bytes: Uint8Array): string {
   return idText(new ByteWriter().u32(first).u32(second).finish());
 }
 
+/** The fields of a header as they stand there, not looked into. */
+export interface RawHeader {
+  readonly kind: Kind;
+  readonly fields: ReadonlyMap<number, Uint8Array>;
+}
+
+/** Reads no more of a frame than where the fields of its header are: neither what is in them, nor the entries, nor the checksum. */
+export function peekHeader(bytes: Uint8Array, kinds: readonly Kind[]): RawHeader {
+  const { kind, content } = readStart(bytes, kinds);
+  return { kind, fields: readFields(content, kind) };
+}
+
 /** The HLC of a stamp as a u64. */
 export function writeHlc(writer: ByteWriter, { millis, counter }: Hlc): void {
   writer
@@ -128,10 +165,23 @@ const MAGIC = Uint8Array.of(0x4c, 0x57);
 const FORMAT_VERSION = 1;
 const CHECKSUM_BYTES = 4;
 const EXPANSION_MAX = 64;
-const ID_BYTES = 16;
+export const ID_BYTES = 16;
+const NO_BYTES = new Uint8Array(0);
 const PART_NUMBER_END = 2 ** 32;
+const PLACE_END = 2 ** 48;
 
-const FIELD = { replicas: 1, part: 2, base: 3, vector: 4, horizon: 5, end: 6, flags: 7 } as const;
+export const FIELD = {
+  replicas: 1,
+  part: 2,
+  base: 3,
+  vector: 4,
+  horizon: 5,
+  end: 6,
+  flags: 7,
+  clock: 8,
+  place: 9,
+  attributes: 10,
+} as const;
 
 const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
   [KIND.delta]: [
@@ -154,17 +204,33 @@ const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
   [KIND.version]: [FIELD.replicas, FIELD.vector, FIELD.end],
   [KIND.changes]: [FIELD.replicas, FIELD.vector, FIELD.horizon, FIELD.end, FIELD.flags],
   [KIND.entries]: [FIELD.replicas],
+  [KIND.journal]: [
+    FIELD.replicas,
+    FIELD.vector,
+    FIELD.horizon,
+    FIELD.end,
+    FIELD.flags,
+    FIELD.clock,
+    FIELD.place,
+    FIELD.attributes,
+  ],
 };
 
+/** The only flag of kinds 1, 2 and 4. */
 const TAINTED = 1;
+/** The only one of kind 6. */
+export const WHOLE = 2;
 
-function readStart(bytes: Uint8Array, kinds: readonly Kind[]): { kind: Kind; content: ByteReader } {
+function checkChecksum(bytes: Uint8Array): void {
   if (bytes.length < CHECKSUM_BYTES) throw corrupt("these bytes are no frame");
   const contentEnd = bytes.length - CHECKSUM_BYTES;
   if (checksum(bytes.subarray(0, contentEnd)) !== new ByteReader(bytes, contentEnd).u32()) {
     throw corrupt("the checksum of a frame is wrong");
   }
-  const content = new ByteReader(bytes.subarray(0, contentEnd));
+}
+
+function readStart(bytes: Uint8Array, kinds: readonly Kind[]): { kind: Kind; content: ByteReader } {
+  const content = new ByteReader(bytes.subarray(0, Math.max(0, bytes.length - CHECKSUM_BYTES)));
   if (!MAGIC.every((byte) => content.u8() === byte)) throw corrupt("these bytes are no frame");
   const version = content.u8();
   if (version !== FORMAT_VERSION) {
@@ -186,14 +252,8 @@ function readStart(bytes: Uint8Array, kinds: readonly Kind[]): { kind: Kind; con
 
 function readHeader(content: ByteReader, kind: Kind): FrameHeader & { ids: readonly string[] } {
   const fields = readFields(content, kind);
-  const read = <T>(id: number, readField: (field: ByteReader) => T): T | undefined => {
-    const bytes = fields.get(id);
-    if (bytes === undefined) return undefined;
-    const field = new ByteReader(bytes);
-    const value = readField(field);
-    field.end("a field");
-    return value;
-  };
+  const read = <T>(id: number, readContent: (field: ByteReader) => T): T | undefined =>
+    readField(fields.get(id), readContent);
 
   const ids = read(FIELD.replicas, readIds);
   if (ids === undefined) throw corrupt("a frame has no table of replicas");
@@ -203,8 +263,9 @@ function readHeader(content: ByteReader, kind: Kind): FrameHeader & { ids: reado
   const horizon = read(FIELD.horizon, (field) => readHorizon(field, ids));
   const end = read(FIELD.end, (field) => readRuns(field, ids, vector));
   const flags = read(FIELD.flags, (field) => field.varint());
-  if (flags !== undefined && flags !== TAINTED) throw corrupt("the flags of a frame are unknown");
-  if (kind === KIND.version && end !== undefined) notEmpty(end);
+  if (flags !== undefined && flags !== (kind === KIND.journal ? WHOLE : TAINTED))
+    throw corrupt("the flags of a frame are unknown");
+  if ((kind === KIND.version || kind === KIND.journal) && end !== undefined) notEmpty(end);
   if (kind === KIND.delta && base === undefined) throw corrupt("a delta has no base");
   if ((kind === KIND.delta || kind === KIND.snapshot) && part === undefined && end === undefined) {
     throw corrupt("a delta of one part has no end");
@@ -219,7 +280,47 @@ function readHeader(content: ByteReader, kind: Kind): FrameHeader & { ids: reado
     collected: horizon?.collected,
     end,
     isTainted: flags === TAINTED,
+    journal: kind === KIND.journal ? readJournalFields(fields, ids, flags === WHOLE) : undefined,
   };
+}
+
+/** Reads all of a field, if it is there. */
+export function readField<T>(
+  bytes: Uint8Array | undefined,
+  readContent: (field: ByteReader) => T,
+): T | undefined {
+  if (bytes === undefined) return undefined;
+  const field = new ByteReader(bytes);
+  const content = readContent(field);
+  field.end("a field");
+  return content;
+}
+
+function readJournalFields(
+  fields: ReadonlyMap<number, Uint8Array>,
+  ids: readonly string[],
+  isWhole: boolean,
+): JournalFields {
+  const clocks = readField(fields.get(FIELD.clock), (field) => ({
+    clock: readHlc(field),
+    floor: readHlc(field),
+  }));
+  const place = readField(fields.get(FIELD.place), readPlace);
+  if (clocks === undefined || place === undefined) throw corrupt("a journal has no clock or place");
+  const ownId = ids[place.ownIndex];
+  if (ownId === undefined) throw corrupt("the own replica is not in the table of replicas");
+  const attributes = fields.get(FIELD.attributes) ?? NO_BYTES;
+  if (fields.has(FIELD.attributes) && attributes.length === 0)
+    throw corrupt("a field is empty, and given all the same");
+  return { isWhole, ...clocks, ownId, place: place.place, attributes };
+}
+
+/** Where the own replica id is in the table, and the place in the arrival log. */
+export function readPlace(field: ByteReader): { ownIndex: number; place: number } {
+  const ownIndex = field.varint();
+  const place = field.varint();
+  if (place >= PLACE_END) throw corrupt("a place in the arrival log is out of range");
+  return { ownIndex, place };
 }
 
 function readFields(content: ByteReader, kind: Kind): Map<number, Uint8Array> {
@@ -227,7 +328,7 @@ function readFields(content: ByteReader, kind: Kind): Map<number, Uint8Array> {
   let before = 0;
   for (let id = content.u8(); id !== 0; id = content.u8()) {
     if (id <= before) throw corrupt("the fields of a frame do not ascend");
-    if (id <= FIELD.flags && !FIELDS_OF_KIND[kind].includes(id))
+    if (id <= FIELD.attributes && !FIELDS_OF_KIND[kind].includes(id))
       throw corrupt(`a frame of kind ${kind} has field ${id}`);
     before = id;
     fields.set(id, content.take(content.length()));
@@ -246,6 +347,7 @@ function writeHeader(
     collected,
     end,
     isTainted,
+    journal,
   }: Header,
   ids: readonly string[],
   indexes: ReadonlyMap<string, number>,
@@ -272,10 +374,23 @@ function writeHeader(
   if (horizon.size > 0 || collected !== undefined) {
     writeField(FIELD.horizon, (field) => writeHorizon(field, horizon, collected, indexes));
   }
-  if (end !== undefined && !(kind === KIND.version && end.size === 0)) {
+  const needsNoEnd = kind === KIND.version || kind === KIND.journal;
+  if (end !== undefined && !(needsNoEnd && end.size === 0)) {
     writeField(FIELD.end, (field) => writeRuns(field, end, indexes));
   }
   if (isTainted === true) writeField(FIELD.flags, (field) => field.varint(TAINTED));
+  if (journal !== undefined) {
+    if (journal.isWhole) writeField(FIELD.flags, (field) => field.varint(WHOLE));
+    writeField(FIELD.clock, (field) => {
+      writeHlc(field, journal.clock);
+      writeHlc(field, journal.floor);
+    });
+    writeField(FIELD.place, (field) =>
+      field.varint(indexes.get(journal.ownId) as number).varint(journal.place),
+    );
+    if (journal.attributes.length > 0)
+      writeField(FIELD.attributes, (field) => field.bytes(journal.attributes));
+  }
   writer.u8(0);
 }
 
@@ -301,56 +416,6 @@ function readPart(field: ByteReader): Part {
 function readVersion(field: ByteReader, ids: readonly string[]): Version {
   const vector = readVector(field, ids);
   return { vector, exceptions: readRuns(field, ids, vector) };
-}
-
-function readVector(field: ByteReader, ids: readonly string[]): Map<string, number> {
-  const vector = new Map<string, number>();
-  readWriters(field, ids, (id) => {
-    const counter = field.varint();
-    if (counter < 1 || counter >= DOT_COUNTER_END)
-      throw corrupt("a counter of a vector is out of range");
-    vector.set(id, counter);
-  });
-  return vector;
-}
-
-function writeVector(
-  field: ByteWriter,
-  vector: Vector,
-  indexes: ReadonlyMap<string, number>,
-): void {
-  writeWriters(field, vector, indexes, (counter) => field.varint(counter));
-}
-
-function readRuns(field: ByteReader, ids: readonly string[], vector: Vector): Map<string, Run[]> {
-  const allRuns = new Map<string, Run[]>();
-  readWriters(field, ids, (id) => {
-    const runs: Run[] = [];
-    let count = field.length();
-    if (count === 0) throw corrupt("a replica has no runs");
-    for (let next = 1; count > 0; count--) {
-      const first = next + field.varint();
-      const last = first + field.varint();
-      if (last >= DOT_COUNTER_END) throw corrupt("a run is out of range");
-      runs.push({ first, last });
-      next = last + 2;
-    }
-    if ((runs[0] as Run).first <= (vector.get(id) ?? 0))
-      throw corrupt("a run lies in the vector beside it");
-    allRuns.set(id, runs);
-  });
-  return allRuns;
-}
-
-function writeRuns(field: ByteWriter, allRuns: Runs, indexes: ReadonlyMap<string, number>): void {
-  writeWriters(field, allRuns, indexes, (runs) => {
-    field.varint(runs.length);
-    let next = 1;
-    for (const { first, last } of runs) {
-      field.varint(first - next).varint(last - first);
-      next = last + 2;
-    }
-  });
 }
 
 function readHorizon(
@@ -383,46 +448,9 @@ function writeHorizon(
   }
 }
 
-/** Reads the writers of a vector or of runs, by ascending index. */
-function readWriters(
-  field: ByteReader,
-  ids: readonly string[],
-  readOf: (id: string) => void,
-): void {
-  let count = field.length();
-  for (let next = 0; count > 0; count--) {
-    const index = next + field.varint();
-    const id = ids[index];
-    if (id === undefined) throw corrupt("a writer is not in the table of replicas");
-    readOf(id);
-    next = index + 1;
-  }
-}
-
-function writeWriters<T>(
-  field: ByteWriter,
-  writers: ReadonlyMap<string, T>,
-  indexes: ReadonlyMap<string, number>,
-  writeOf: (content: T) => void,
-): void {
-  field.varint(writers.size);
-  let next = 0;
-  for (const id of [...writers.keys()].toSorted(compareIds)) {
-    const index = indexes.get(id) as number;
-    field.varint(index - next);
-    writeOf(writers.get(id) as T);
-    next = index + 1;
-  }
-}
-
 function readHlc(field: ByteReader): Hlc {
   const counter = field.u16();
   return { millis: field.u32() + field.u16() * 2 ** 32, counter };
-}
-
-function notEmpty<T extends ReadonlyMap<string, unknown>>(writers: T): T {
-  if (writers.size === 0) throw corrupt("a field is empty, and given all the same");
-  return writers;
 }
 
 function readBlocks(
@@ -461,7 +489,7 @@ export function checkAscending(
 }
 
 function usedIds(
-  { base, vector, horizon, collected, end }: Header,
+  { base, vector, horizon, collected, end, journal }: Header,
   entries: readonly EncodedEntry[],
 ): string[] {
   const ids = new Set<string>();
@@ -469,6 +497,7 @@ function usedIds(
     for (const id of writers?.keys() ?? []) ids.add(id);
   }
   if (collected !== undefined) ids.add(collected.replicaId);
+  if (journal !== undefined) ids.add(journal.ownId);
   for (const { entry } of entries) {
     ids.add(entry.dot.replicaId).add(entry.stamp.replicaId);
     if (entry.origin !== undefined) ids.add(entry.origin.replicaId);

@@ -17,7 +17,8 @@ export function scriptEngine(): Engine {
   };
 }
 
-const KINDS_WITH_ENTRIES = [KIND.delta, KIND.snapshot, KIND.changes, KIND.entries];
+const MERGED_KINDS = [KIND.delta, KIND.snapshot, KIND.changes, KIND.entries];
+const KINDS_WITH_ENTRIES = [...MERGED_KINDS, KIND.journal];
 
 function scratchMerge(
   held: Uint8Array,
@@ -26,7 +27,7 @@ function scratchMerge(
   driftMaxMs: number,
 ): ScratchMerge {
   const heldEntries = decodeFrame(held, [KIND.entries]).entries;
-  const incoming = decodeFrame(frame, KINDS_WITH_ENTRIES).entries;
+  const incoming = decodeFrame(frame, MERGED_KINDS).entries;
   const accepted = incoming.filter(({ stamp }) => stamp.millis <= now + driftMaxMs);
 
   const target = scratchTarget();

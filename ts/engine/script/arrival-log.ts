@@ -44,8 +44,16 @@ export class ArrivalLog<T extends Placed> {
 
   /** Closes the gaps once they outnumber the entries held, of which there are `count`. */
   packIfSparse(count: number): void {
-    if (this.#places.length - count <= count + SPARE_PLACES) return;
-    const head = this.head;
+    if (isSparse(this.#places.length, count)) this.#packUpTo(this.head);
+  }
+
+  /** Leaves all places before `head` empty, or with `packs`, and where they would be too many, moves the entries up to it. */
+  moveHead(head: number, count: number, packs: boolean): void {
+    if (packs || isSparse(head - this.#start, count)) this.#packUpTo(head);
+    else while (this.head < head) this.#places.push(undefined);
+  }
+
+  #packUpTo(head: number): void {
     this.#places = this.#places.filter((entry) => entry !== undefined);
     this.#start = head - this.#places.length;
     this.#places.forEach((entry, at) => {
@@ -63,3 +71,8 @@ export class ArrivalLog<T extends Placed> {
 }
 
 const SPARE_PLACES = 64;
+
+/** Whether too many of the places are empty. */
+function isSparse(placeCount: number, heldCount: number): boolean {
+  return placeCount - heldCount > heldCount + SPARE_PLACES;
+}

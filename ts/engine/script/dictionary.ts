@@ -26,6 +26,7 @@ import type {
   EngineDictionaryOptions,
   EngineValue,
   ExportOptions,
+  JournalOptions,
   MergeReport,
   ScanRange,
 } from "../contract.ts";
@@ -36,11 +37,12 @@ import {
   exportLimits,
   exportSnapshot,
 } from "./export.ts";
+import { changeReplicaId, replayFrame, takeJournal } from "./journal.ts";
 import {
   collect,
   deleteNext,
   deletePrefixNext,
-  restampUnsent,
+  restampOwn,
   writeNext,
   writeStamped,
 } from "./local.ts";
@@ -195,13 +197,31 @@ class ScriptDictionary implements EngineDictionary {
     return this.#open().log.head;
   }
 
+  journal(attributes: Uint8Array, options?: JournalOptions): Uint8Array[] {
+    return takeJournal(this.#stateOutside("journal"), attributes, options);
+  }
+
+  isJournalBroken(): boolean {
+    return this.#open().isJournalBroken;
+  }
+
+  replay(frame: Uint8Array): void {
+    const state = this.#stateOutside("replay");
+    replayFrame(state, decodeFrame(frame, [KIND.entries, KIND.journal]));
+  }
+
+  setReplicaId(id: Uint8Array): void {
+    const state = this.#stateOutside("setReplicaId");
+    changeReplicaId(state, checkedId(id));
+  }
+
   collectTombstones(horizon: Uint8Array, now: number): number {
     const state = this.#stateOutside("collectTombstones");
     return collect(state, decodeVersion(horizon).vector, now);
   }
 
   restamp(now: number): number {
-    const count = restampUnsent(this.#stateOutside("restamp"), now);
+    const count = restampOwn(this.#stateOutside("restamp"), now);
     this.#changes = [];
     return count;
   }

@@ -19,17 +19,15 @@ import type { HeldEntry, State } from "./state.ts";
 export interface ExportLimits {
   readonly partBytesMax: number;
   readonly stampLimitMs: number;
-  readonly ownStorage: boolean;
 }
 
 export function exportLimits({
   partBytesMax = Infinity,
   stampLimitMs = Infinity,
-  ownStorage = false,
 }: ExportOptions = {}): ExportLimits {
   checkLimit("partBytesMax", partBytesMax, 1);
   checkLimit("stampLimitMs", stampLimitMs, 0);
-  return { partBytesMax, stampLimitMs, ownStorage };
+  return { partBytesMax, stampLimitMs };
 }
 
 /** The parts of a delta since `base`. */
@@ -74,7 +72,7 @@ export function exportChanges(state: State, seq: number, limits: ExportLimits): 
   const end = atHead ? state.version.exceptions : undefined;
   const header = { kind: KIND.changes, ...senderHeader(state), end, isTainted };
   const frame = encodeFrame(header, taken.map(encodedEntry));
-  markSent(state, taken, limits);
+  raiseFloor(state, taken);
   return { frame, next, atHead };
 }
 
@@ -90,7 +88,7 @@ export function exportEntries(
     { kind: KIND.changes, ...senderHeader(state), isTainted },
     taken.map(encodedEntry),
   );
-  markSent(state, taken, limits);
+  raiseFloor(state, taken);
   return frame;
 }
 
@@ -108,7 +106,7 @@ function exportParts(
   };
   const parts = splitParts(taken.map(encodedEntry), limits.partBytesMax);
   const deltaId = parts.length > 1 ? deltaIdOf(exportDescription(state, start, limits)) : undefined;
-  markSent(state, taken, limits);
+  raiseFloor(state, taken);
   return parts.map((part, number) =>
     encodeFrame(
       {
@@ -121,7 +119,11 @@ function exportParts(
   );
 }
 
-function splitParts(entries: readonly EncodedEntry[], partBytesMax: number): EncodedEntry[][] {
+/** Entries in parts of at most so many bytes; at least one part. */
+export function splitParts(
+  entries: readonly EncodedEntry[],
+  partBytesMax: number,
+): EncodedEntry[][] {
   const first: EncodedEntry[] = [];
   const parts = [first];
   let part = first;
@@ -186,12 +188,10 @@ function senderHeader(state: State): Pick<Header, "vector" | "horizon" | "collec
   return { vector: state.version.vector, horizon: state.horizon, collected: state.collected };
 }
 
-function markSent(state: State, entries: readonly HeldEntry[], limits: ExportLimits): void {
-  if (limits.ownStorage) return;
-  for (const held of entries) {
-    if (!held.isUnsent) continue;
-    held.isUnsent = false;
-    state.raiseFloor(held.stamp);
+/** What is handed out is known elsewhere. */
+function raiseFloor(state: State, entries: readonly HeldEntry[]): void {
+  for (const { stamp, dot } of entries) {
+    if (dot.replicaId === state.replicaId) state.raiseFloor(stamp);
   }
 }
 

@@ -146,6 +146,15 @@ export function dropCovered(target: MergeTarget): void {
   for (const entry of entries.toSorted(compareKeys)) target.drop(entry);
 }
 
+/** Drops what one prefix tombstone covers, whatever others do. */
+export function dropCoveredBy(target: MergeTarget, prefix: Entry): void {
+  for (const held of target.holdings.all()) {
+    const isItself = held.isPrefix && held.key === prefix.key;
+    if (isItself || !held.key.startsWith(prefix.key)) continue;
+    if (compareStamps(held.stamp, prefix.stamp) <= 0) target.drop(held);
+  }
+}
+
 export function subtractLanes(a: Lanes, b: Lanes): Lanes {
   return [(a[0] - b[0]) >>> 0, (a[1] - b[1]) >>> 0, (a[2] - b[2]) >>> 0, (a[3] - b[3]) >>> 0];
 }

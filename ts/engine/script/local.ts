@@ -15,7 +15,7 @@ import {
 import type { PlainValue } from "../../codec/plain.ts";
 import { CLOCK_AHEAD, WON } from "../contract.ts";
 import { dropCovered } from "./holdings.ts";
-import type { HeldEntry, State } from "./state.ts";
+import type { State } from "./state.ts";
 
 /** Writes a value, or with undefined a tombstone, under the next stamp of the clock. */
 export function writeNext(
@@ -89,23 +89,24 @@ export function collect(state: State, acknowledged: Vector, now: number): number
   return count;
 }
 
-/** Turns back a clock that is ahead, giving own entries that nobody has seen new stamps; returns how many. */
-export function restampUnsent(state: State, now: number): number {
+/** Turns back a clock that is ahead, giving own entries that nobody has seen new stamps: those above the floor. Returns how many. */
+export function restampOwn(state: State, now: number): number {
   if (!state.isClockAhead(now)) return 0;
   const wall = { millis: now, counter: 0 };
   const start = laterHlc(laterHlc(wall, state.floor), state.collected ?? wall);
   state.clock = start;
   const beyond = [...state.holdings.all()]
-    .filter((held) => isOwnUnsent(state, held) && compareHlcs(held.stamp, start) > 0)
+    .filter((held) => held.dot.replicaId === state.replicaId && compareHlcs(held.stamp, start) > 0)
     .toSorted((a, b) => compareStamps(a.stamp, b.stamp) || compareByDot(a, b));
   for (const held of beyond) putOwn(state, { ...held, stamp: nextStamp(state, now) }, held.origin);
+  if (beyond.length > 0) state.breakJournal();
   state.settleLog();
   return beyond.length;
 }
 
 function putOwn(state: State, write: Write, origin?: Dot): void {
   const { key, isPrefix, value, stamp } = write;
-  state.put({ key, isPrefix, value, stamp, dot: state.addOwnDot(), origin }, true);
+  state.put({ key, isPrefix, value, stamp, dot: state.addOwnDot(), origin });
 }
 
 function nextStamp(state: State, now: number): Stamp {
@@ -118,8 +119,4 @@ function hasValue(state: State, key: string): boolean {
 
 function wonAt(state: State, now: number): number {
   return state.isClockAhead(now) ? WON | CLOCK_AHEAD : WON;
-}
-
-function isOwnUnsent(state: State, held: HeldEntry): boolean {
-  return held.isUnsent && held.dot.replicaId === state.replicaId;
 }

@@ -140,7 +140,7 @@ export function takeSpareId(state: State): void {
   state.replicaId = state.spareId;
   const own = [...state.holdings.all()].filter((held) => held.dot.replicaId === clonedId);
   for (const held of own.toSorted(compareByDot)) {
-    state.put({ ...held, dot: state.addOwnDot() }, held.isUnsent);
+    state.put({ ...held, dot: state.addOwnDot() });
     state.raiseFloor(held.stamp);
   }
   state.pending.clear();

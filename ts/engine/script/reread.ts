@@ -35,6 +35,7 @@ export function rereadSnapshot(state: State, snapshot: Snapshot, now: number): M
 
   const isCloned = tellsOfClone(state, headers, entries);
   if (isCloned) takeSpareId(state);
+  state.breakJournal();
   const rescued = unseenBy(snapshot, state);
   for (const held of state.holdings.all()) state.drop(held);
   state.log.restart();

@@ -20,10 +20,20 @@ import { SortedKeys } from "./sorted-keys.ts";
 
 /** An entry in a dictionary. */
 export interface HeldEntry extends Entry {
-  /** Written here, and never handed out to anyone. */
-  isUnsent: boolean;
   /** Its place in the arrival log. */
   place: number;
+}
+
+/** What the own storage knows: the state at the last journal. */
+export interface JournalMark {
+  /** The head of the arrival log. */
+  readonly place: number;
+  readonly version: Version;
+  readonly horizon: Vector;
+  readonly collected: Stamp | undefined;
+  readonly clock: Hlc;
+  readonly floor: Hlc;
+  readonly replicaId: string;
 }
 
 /** Told of each change of a value, of the empty sort too. */
@@ -50,6 +60,12 @@ export class State implements MergeTarget {
   clock: Hlc = HLC_ZERO;
   /** The greatest HLC that somebody else may know: re-stamping never goes below. */
   floor: Hlc = HLC_ZERO;
+  /** None before the first journal or replay. */
+  mark: JournalMark | undefined;
+  /** What changed since the mark can no longer be told as a difference. */
+  isJournalBroken = false;
+  /** Entries came from storage without the journal that tells their places. */
+  hasBareEntries = false;
   /** Grows with every change of what is held. */
   revision = 0;
   onChange: ChangeListener | undefined;
@@ -62,8 +78,8 @@ export class State implements MergeTarget {
   }
 
   /** Puts an entry in the place of its rival, and at the end of the arrival log. */
-  put({ key, isPrefix, value, stamp, dot, origin }: Entry, isUnsent = false): void {
-    const held: HeldEntry = { key, isPrefix, value, stamp, dot, origin, isUnsent, place: 0 };
+  put({ key, isPrefix, value, stamp, dot, origin }: Entry): void {
+    const held: HeldEntry = { key, isPrefix, value, stamp, dot, origin, place: 0 };
     const rival = this.holdings.put(held);
     if (rival !== undefined) this.log.leave(rival);
     else if (!isPrefix) this.keys.add(key);
@@ -140,8 +156,15 @@ export class State implements MergeTarget {
       this.#raiseCollected(tombstone.stamp);
       this.raiseClock(tombstone.stamp);
       this.drop(tombstone);
+      // Storage may hold what this one removed, and will not be told of it.
+      if (this.mark !== undefined && tombstone.place >= this.mark.place) this.breakJournal();
     }
     return dropped.length;
+  }
+
+  /** Lets the next journal be whole; the first one is as good as that. */
+  breakJournal(): void {
+    if (this.mark !== undefined) this.isJournalBroken = true;
   }
 
   /** Ends a call that may have changed something. */
