@@ -153,6 +153,13 @@ export function peekHeader(bytes: Uint8Array, kinds: readonly Kind[]): RawHeader
   return { kind, fields: readFields(content, kind) };
 }
 
+/** Reads the header of a frame whose checksum somebody else looked at. */
+export function decodeHeader(bytes: Uint8Array, kinds: readonly Kind[]): FrameHeader {
+  const { kind, content } = readStart(bytes, kinds);
+  const { ids: _, ...header } = readHeader(content, kind);
+  return header;
+}
+
 /** The HLC of a stamp as a u64. */
 export function writeHlc(writer: ByteWriter, { millis, counter }: Hlc): void {
   writer
