@@ -28,7 +28,25 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [/^engine\//u, /^(errors\.ts|codec\/.*|engine\/.*|#native|#wasm-source)$/u],
   [/^dictionary\//u, /^(errors\.ts|codec\/.*|engine\/(contract|columns)\.ts|dictionary\/.*)$/u],
-  [/^index\.ts$/u, /^(errors\.ts|codec\/.*|engine\/.*|dictionary\/.*)$/u],
+  [/^persistence\/contract\.ts$/u, /^engine\/contract\.ts$/u],
+  [
+    /^persistence\/(files|disk-node)\.ts$/u,
+    /^(errors\.ts|engine\/native\.ts|persistence\/.*|node:.*)$/u,
+  ],
+  [/^persistence\/files-absent\.ts$/u, /^errors\.ts$/u],
+  [/^persistence\/file\.ts$/u, /^(errors\.ts|persistence\/.*|#files|node:.*)$/u],
+  [
+    /^persistence\//u,
+    /^(errors\.ts|codec\/.*|engine\/(contract|columns|load)\.ts|dictionary\/.*|persistence\/.*|store\/identity\.ts|#files)$/u,
+  ],
+  [
+    /^store\//u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(contract|journal)\.ts|store\/.*)$/u,
+  ],
+  [
+    /^(index|open)\.ts$/u,
+    /^(errors\.ts|open\.ts|(codec|engine|dictionary|persistence|store)\/.*)$/u,
+  ],
 ];
 
 describe("imports go one way", () => {

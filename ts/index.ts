@@ -27,4 +27,34 @@ export { decodeEntries, encodeEntries, type EntryRow } from "./dictionary/rows.t
 export type { Backend, Engine } from "./engine/contract.ts";
 export { loadEngine, type LoadEngineOptions } from "./engine/load.ts";
 export type { WasmSource } from "./engine/wasm.ts";
-export { type ErrorCode, LastwriteError, type LastwriteErrorOptions, type Side } from "./errors.ts";
+export {
+  type Damage,
+  type ErrorCode,
+  LastwriteError,
+  type LastwriteErrorOptions,
+  type Side,
+} from "./errors.ts";
+export { open } from "./open.ts";
+export type {
+  Access,
+  LostBytes,
+  OpenContext,
+  Persistence,
+  SharedReplica,
+  WriteContext,
+} from "./persistence/contract.ts";
+export {
+  type Copied,
+  copyPersistence,
+  type CopyOptions,
+  salvage,
+  type Salvaged,
+} from "./persistence/copy.ts";
+export { joinStates, splitJournal, type SplitJournal } from "./persistence/journal.ts";
+export type {
+  Durability,
+  OpenOptions,
+  PersistenceHooks,
+  Store,
+  StoreEvents,
+} from "./store/contract.ts";

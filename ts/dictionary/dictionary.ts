@@ -47,6 +47,8 @@ import { Watchers } from "./watch.ts";
 /** Five minutes. */
 const DRIFT_MAX_MS = 5 * 60 * 1000;
 const PART_BYTES = 256 * 1024;
+/** No stamp lies beyond it. */
+const MILLIS_OWN = 2 ** 48 - 1;
 const NOTHING_REFUSED: readonly Refusal[] = [];
 
 /**
@@ -131,7 +133,13 @@ class ReplicaDictionary implements Dictionary {
     });
     expose(this, {
       entries: this.#entries,
-      merge: (frame, adopt) => this.#merge(frame, adopt),
+      merge: (frame, { adopt, isOwn = false }) =>
+        this.#merge(frame, adopt, isOwn ? MILLIS_OWN : this.#now()),
+      setReplicaId: (replicaId) => {
+        if (replicaId !== undefined) this.#entries.setReplicaId(checkReplicaId(replicaId));
+        this.#id = this.#entries.replicaId();
+        this.#replicaId = idText(this.#id);
+      },
     });
   }
 
@@ -232,7 +240,8 @@ class ReplicaDictionary implements Dictionary {
   }
 
   merge(frame: Uint8Array): MergeResult {
-    return this.#merge(frame, false);
+    this.#checkOutside("merge");
+    return this.#merge(frame, false, this.#now());
   }
 
   deltaSince(version?: Uint8Array): Uint8Array {
@@ -438,11 +447,11 @@ class ReplicaDictionary implements Dictionary {
     }
   }
 
-  #merge(frame: Uint8Array, adopt: boolean): MergeResult {
+  #merge(frame: Uint8Array, adopt: boolean, now: number): MergeResult {
     this.#checkOutside("merge");
     checkBytes(frame, "what to merge");
     this.#tellEngineWhoWatches();
-    return this.#merged(this.#entries.merge(frame, this.#now(), adopt));
+    return this.#merged(this.#entries.merge(frame, now, adopt));
   }
 
   /** Reads what a merge or a re-read left to be read, and tells whom it concerns. */

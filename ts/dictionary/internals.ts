@@ -9,8 +9,13 @@ import type { Dictionary, MergeResult } from "./contract.ts";
 export interface DictionaryInternals {
   /** To read and to export. What is written or merged here, nobody is notified of. */
   readonly entries: EngineDictionary;
-  /** `merge`; `adopt` as in the engine's contract. */
-  merge(frame: Uint8Array, adopt: boolean): MergeResult;
+  /** `merge`; `adopt` as in the engine's contract. `isOwn`: it comes from the own storage, and nothing of it is refused for its stamps. */
+  merge(
+    frame: Uint8Array,
+    options: { readonly adopt: boolean; readonly isOwn?: boolean },
+  ): MergeResult;
+  /** Goes on under another replica id, or with undefined learns that of the engine, which a replay has changed. */
+  setReplicaId(replicaId: string | undefined): void;
 }
 
 const known = new WeakMap<Dictionary, DictionaryInternals>();

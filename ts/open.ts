@@ -1,0 +1,287 @@
+/** Opens a store: reads what is kept, and goes on from there. */
+
+import { decodeVersion } from "./codec/version.ts";
+import { checkReplicaId, invalid } from "./dictionary/arguments.ts";
+import { createDictionary } from "./dictionary/dictionary.ts";
+import { internalsOf } from "./dictionary/internals.ts";
+import type { Dictionary, Report } from "./dictionary/contract.ts";
+import { lastCounter } from "./codec/dots.ts";
+import type { Engine } from "./engine/contract.ts";
+import { loadEngine } from "./engine/load.ts";
+import { LastwriteError } from "./errors.ts";
+import type { Persistence, SharedReplica } from "./persistence/contract.ts";
+import { readJournal } from "./persistence/journal.ts";
+import type { OpenOptions, Store } from "./store/contract.ts";
+import { StoreEmitter } from "./store/events.ts";
+import {
+  ATTRIBUTE,
+  Attributes,
+  randomReplicaId,
+  renameStore,
+  renewEpoch,
+} from "./store/identity.ts";
+import { asStoreError, Keeper } from "./store/keeper.ts";
+import { PersistentStore } from "./store/store.ts";
+
+/**
+ * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
+ *
+ * Nobody else can write to it until it is closed. A store that was copied, or that was relaxed and not closed, goes on under a new replica id, so that
+ * no two copies ever write under one; `onReport` is told (`replica-cloned`).
+ *
+ * Rejects with `store-locked` when somebody else has it, `store-corrupt` (its `damage` says where; nothing is changed, and `salvage` reads what can be read), `store-newer`
+ * when a later release wrote it, `storage-unavailable` when the medium cannot be used, `engine-unavailable`, `invalid-argument`, and with the signal's reason.
+ *
+ * @example
+ * ```ts
+ * import { open } from "lastwrite";
+ * import { memoryPersistence } from "lastwrite/persistence/memory";
+ *
+ * const persistence = memoryPersistence(); // or filePersistence("notes.lw"), and so on
+ * const store = await open({ persistence });
+ * try {
+ *   store.set("tasks/42/title", "Ship it");
+ * } finally {
+ *   await store.close();
+ * }
+ *
+ * const again = await open({ persistence });
+ * console.log(again.get("tasks/42/title")); // Ship it
+ * await again.close();
+ * ```
+ */
+export async function open(options: OpenOptions): Promise<Store> {
+  const { persistence, readOnly, signal } = checkOptions(options);
+  signal?.throwIfAborted();
+  const engine = options.engine ?? (await loadEngine());
+  signal?.throwIfAborted();
+  const opening = new Opening(options, engine);
+  let isOpen = false;
+  try {
+    await persistence.open({ access: readOnly ? "read" : "write", engine });
+    isOpen = true;
+    await opening.load();
+    return await opening.finish();
+  } catch (error) {
+    opening.dictionary.close();
+    // One that could not be opened may be in use by somebody else.
+    if (isOpen) await persistence.close().catch(() => {});
+    if (signal?.aborted === true) throw signal.reason;
+    throw asStoreError(error, persistence);
+  }
+}
+
+/** A store on its way from the medium into memory. */
+class Opening {
+  readonly dictionary: Dictionary;
+  readonly #options: OpenOptions;
+  readonly #engine: Engine;
+  readonly #emitter = new StoreEmitter();
+  readonly #attributes = new Attributes();
+  readonly #loaded = { wholeBytes: 0, logBytes: 0 };
+  #store: PersistentStore | undefined;
+
+  constructor(options: OpenOptions, engine: Engine) {
+    this.#options = options;
+    this.#engine = engine;
+    const { clock, driftMaxMs, replicaId } = options;
+    this.dictionary = createDictionary({
+      engine,
+      onReport: (report) => this.#report(report),
+      ...(replicaId !== undefined && { replicaId }),
+      ...(clock !== undefined && { clock }),
+      ...(driftMaxMs !== undefined && { driftMaxMs }),
+    });
+  }
+
+  async load(): Promise<void> {
+    const { persistence, signal, hooks } = this.#options;
+    const { entries } = internalsOf(this.dictionary);
+    let frameCount = 0;
+    for await (const frame of persistence.load()) {
+      signal?.throwIfAborted();
+      try {
+        const journal = readJournal(frame);
+        entries.replay(frame);
+        if (journal !== undefined) this.#attributes.load(journal.attributes);
+        // Rows are a whole state too.
+        const isWhole = journal === undefined || journal.isWhole;
+        this.#loaded[isWhole ? "wholeBytes" : "logBytes"] += frame.length;
+      } catch (error) {
+        throw unreadable(error, persistence, frameCount);
+      }
+      frameCount++;
+    }
+    internalsOf(this.dictionary).setReplicaId(undefined);
+    const { wholeBytes, logBytes } = this.#loaded;
+    const onLoad = hooks?.onLoad;
+    if (onLoad !== undefined) {
+      this.#emitter.call(() => onLoad({ frameCount, byteCount: wholeBytes + logBytes }));
+    }
+    this.#settleIdentity(frameCount === 0);
+  }
+
+  async finish(): Promise<Store> {
+    const { persistence, readOnly = false, durability, flushIntervalMs = 50 } = this.#options;
+    const { entries } = internalsOf(this.dictionary);
+    const keeper = readOnly
+      ? undefined
+      : new Keeper(
+          {
+            persistence,
+            entries,
+            attributes: this.#attributes,
+            isStrict: durability === "strict",
+            flushIntervalMs,
+            listener: this.#keeperListener(),
+          },
+          this.#loaded,
+        );
+    if (keeper !== undefined) await persistence.share?.(this.#shared(keeper));
+    this.#store = new PersistentStore({
+      dictionary: this.dictionary,
+      persistence,
+      keeper,
+      emitter: this.#emitter,
+      hasWritten: this.#ownCounter() > 0,
+    });
+    return this.#store;
+  }
+
+  /** Gives the store a name, and a new one where another copy may go by the old one. */
+  #settleIdentity(isNew: boolean): void {
+    const { persistence, readOnly, replicaId } = this.#options;
+    if (readOnly === true) return;
+    const attributes = this.#attributes;
+    const isCopy = persistence.isCopy === true;
+    const isNameless = attributes.get(ATTRIBUTE.storeId) === undefined;
+    // The openers of a shared place never close it, and take ids that nobody has.
+    const wasLeft =
+      attributes.get(ATTRIBUTE.relaxed) !== undefined && persistence.share === undefined;
+    if (isNameless || isCopy) renameStore(attributes);
+    else if (wasLeft) renewEpoch(attributes);
+    if (isNew) return;
+
+    if (!isNameless && !isCopy && !wasLeft) {
+      if (replicaId === undefined || this.dictionary.replicaId === replicaId.toLowerCase()) return;
+      if (this.#ownCounter() > 0) {
+        throw invalid(
+          `the store has the replica id ${this.dictionary.replicaId}; open it without \`replicaId\``,
+        );
+      }
+    }
+    this.#takeNewId(replicaId ?? randomReplicaId(), !isNameless);
+  }
+
+  #takeNewId(replicaId: string, isFound: boolean): void {
+    const previousReplicaId = this.dictionary.replicaId;
+    const hadWritten = this.#ownCounter() > 0;
+    internalsOf(this.dictionary).setReplicaId(replicaId);
+    if (isFound && hadWritten) {
+      this.#report({ code: "replica-cloned", previousReplicaId, replicaId });
+    }
+  }
+
+  #ownCounter(): number {
+    const { dictionary } = this;
+    return lastCounter(decodeVersion(dictionary.version()), dictionary.replicaId);
+  }
+
+  #report(report: Report): void {
+    const { onReport } = this.#options;
+    if (onReport !== undefined) this.#emitter.call(() => onReport(report));
+    this.#emitter.emit("report", report);
+  }
+
+  #keeperListener(): ConstructorParameters<typeof Keeper>[0]["listener"] {
+    const { onAppend, onCompact, onError } = this.#options.hooks ?? {};
+    const emitter = this.#emitter;
+    return {
+      appended: (frame) => {
+        if (onAppend !== undefined) emitter.call(() => onAppend(frame));
+      },
+      compacted: (byteCountBefore, byteCount) => {
+        if (onCompact !== undefined) emitter.call(() => onCompact({ byteCountBefore, byteCount }));
+      },
+      failed: (error, isFinal) => {
+        if (isFinal) this.#store?.refuse(error);
+        if (onError !== undefined) emitter.call(() => onError(error));
+        emitter.emit("error", error);
+      },
+      flushed: (changeCount) => emitter.emit("flush", { changeCount }),
+    };
+  }
+
+  #shared(keeper: Keeper): SharedReplica {
+    const { dictionary } = this;
+    const internals = internalsOf(dictionary);
+    const { persistence } = this.#options;
+    const engine = this.#engine;
+    return {
+      get replicaId() {
+        return dictionary.replicaId;
+      },
+      setReplicaId: (replicaId) => internals.setReplicaId(replicaId),
+      version: () => dictionary.version(),
+      deltaSince: (version) => dictionary.deltaSince(version),
+      merge: (frame) => {
+        internals.merge(frame, { adopt: false, isOwn: true });
+        keeper.touch();
+      },
+      flush: ({ sync }) => keeper.flush(sync),
+      takeOver: async () => {
+        const kept = createDictionary({ engine });
+        try {
+          for await (const frame of persistence.load()) internalsOf(kept).entries.replay(frame);
+          const delta = kept.deltaSince(dictionary.version());
+          internals.merge(delta, { adopt: false, isOwn: true });
+        } finally {
+          kept.close();
+        }
+        await keeper.replace();
+      },
+    };
+  }
+}
+
+function checkOptions(options: OpenOptions): OpenOptions & { readonly readOnly: boolean } {
+  if (typeof options !== "object" || options === null) {
+    throw invalid("open takes an object: { persistence: filePersistence(path) }");
+  }
+  const { persistence, replicaId, durability, flushIntervalMs, readOnly = false } = options;
+  if (!isPersistence(persistence)) {
+    throw invalid("`persistence` must come from an adapter, such as filePersistence(path)");
+  }
+  if (replicaId !== undefined) checkReplicaId(replicaId);
+  if (durability !== undefined && durability !== "strict" && durability !== "relaxed") {
+    throw invalid(`\`durability\` is "strict" or "relaxed", not ${JSON.stringify(durability)}`);
+  }
+  if (
+    flushIntervalMs !== undefined &&
+    !(Number.isFinite(flushIntervalMs) && flushIntervalMs >= 0 && flushIntervalMs < 2 ** 31)
+  ) {
+    throw invalid(`\`flushIntervalMs\` is a number of milliseconds from 0, not ${flushIntervalMs}`);
+  }
+  return { ...options, readOnly };
+}
+
+function isPersistence(given: Persistence | undefined): boolean {
+  return typeof given?.open === "function" && typeof given.append === "function";
+}
+
+/** What an engine cannot replay is damage of the medium. */
+function unreadable(error: unknown, { name }: Persistence, frameNumber: number): unknown {
+  if (!(error instanceof LastwriteError) || error.code === "engine-poisoned") return error;
+  if (error.code === "unsupported-format") {
+    return new LastwriteError(
+      "store-newer",
+      `${name} was written by a later release; update lastwrite (${error.message})`,
+      { cause: error },
+    );
+  }
+  const reason = `frame ${frameNumber} cannot be replayed: ${error.message}`;
+  return new LastwriteError("store-corrupt", `${name} is damaged: ${reason}`, {
+    cause: error,
+    damage: { file: name, offset: 0, reason },
+  });
+}

@@ -1,0 +1,72 @@
+/** What a store keeps beside its entries, by name: docs/persistence.md, Attributes. */
+
+import { idText } from "../codec/entry.ts";
+
+export const ATTRIBUTE = {
+  /** 16 bytes that name the store to other stores, from its creation on. */
+  storeId: "id",
+  /** 8 bytes that name the order of arrival: places of one epoch can be compared. */
+  epoch: "epoch",
+  /** There while a relaxed store is open, and after it was not closed. */
+  relaxed: "relaxed",
+} as const;
+
+/** Attributes, and which of them are still to be kept. */
+export class Attributes {
+  readonly #all = new Map<string, Uint8Array>();
+  readonly #changed = new Map<string, Uint8Array | undefined>();
+
+  get all(): ReadonlyMap<string, Uint8Array> {
+    return this.#all;
+  }
+
+  get(name: string): Uint8Array | undefined {
+    return this.#all.get(name);
+  }
+
+  set(name: string, value: Uint8Array | undefined): void {
+    this.#put(name, value);
+    this.#changed.set(name, value);
+  }
+
+  /** Has an attribute kept once more. */
+  touch(name: string): void {
+    this.#changed.set(name, this.#all.get(name));
+  }
+
+  /** Takes over what was kept. */
+  load(kept: ReadonlyMap<string, Uint8Array | undefined>): void {
+    for (const [name, value] of kept) this.#put(name, value);
+  }
+
+  /** What changed since the last call. */
+  takeChanged(): ReadonlyMap<string, Uint8Array | undefined> {
+    const changed = new Map(this.#changed);
+    this.#changed.clear();
+    return changed;
+  }
+
+  #put(name: string, value: Uint8Array | undefined): void {
+    if (value === undefined) this.#all.delete(name);
+    else this.#all.set(name, value);
+  }
+}
+
+/** A new name for the store, and a new one for its order of arrival. */
+export function renameStore(attributes: Attributes): void {
+  attributes.set(ATTRIBUTE.storeId, randomBytes(16));
+  renewEpoch(attributes);
+}
+
+/** For an order of arrival that others may know more of than this store does. */
+export function renewEpoch(attributes: Attributes): void {
+  attributes.set(ATTRIBUTE.epoch, randomBytes(8));
+}
+
+export function randomReplicaId(): string {
+  return idText(randomBytes(16));
+}
+
+function randomBytes(count: number): Uint8Array {
+  return globalThis.crypto.getRandomValues(new Uint8Array(count));
+}

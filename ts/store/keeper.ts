@@ -1,0 +1,320 @@
+/**
+ * Brings what changed to the medium: one frame at a time, which holds all that changed since the one before, so that many writes share it.
+ * When the frames outgrow the state they are replaced by it.
+ */
+
+import type { EngineDictionary } from "../engine/contract.ts";
+import { type ErrorCode, LastwriteError } from "../errors.ts";
+import type { Persistence } from "../persistence/contract.ts";
+import { encodeAttributes } from "../persistence/journal.ts";
+import { type Attributes, ATTRIBUTE } from "./identity.ts";
+
+export interface KeeperOptions {
+  readonly persistence: Persistence;
+  readonly entries: EngineDictionary;
+  readonly attributes: Attributes;
+  /** Every frame is synced; else only the first one, and the last one. */
+  readonly isStrict: boolean;
+  readonly flushIntervalMs: number;
+  readonly listener: KeeperListener;
+}
+
+export interface KeeperListener {
+  appended(frame: Uint8Array): void;
+  compacted(byteCountBefore: number, byteCount: number): void;
+  /** `isFinal`: nothing can be kept any more. */
+  failed(error: LastwriteError, isFinal: boolean): void;
+  flushed(changeCount: number): void;
+}
+
+/** Somebody waits for what was written before he asked. */
+interface Waiter {
+  readonly sync: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: LastwriteError) => void;
+}
+
+/** A frame on its way, kept until it has arrived: its changes are in no later one. */
+interface Journal {
+  readonly frame: Uint8Array;
+  readonly head: number;
+}
+
+/** All of the state at one moment. */
+interface Whole {
+  readonly frames: readonly Uint8Array[];
+  readonly head: number;
+}
+
+/** Below this a log is not worth folding. */
+const FOLD_BYTES_MIN = 256 * 1024;
+/** A log is folded when it is so many times as long as the state was: then folding writes half as much again as the log. */
+const FOLD_FACTOR = 2;
+const WHOLE_PART_BYTES = 1024 * 1024;
+const RETRY_MS = 1000;
+/** Turns given to those whose flush was done, so that what they write next shares one frame. */
+const SHARED_TURNS = 8;
+
+export class Keeper {
+  readonly #persistence: Persistence;
+  readonly #entries: EngineDictionary;
+  readonly #attributes: Attributes;
+  readonly #isStrict: boolean;
+  readonly #flushIntervalMs: number;
+  readonly #listener: KeeperListener;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #waiters: Waiter[] = [];
+  #pending: Journal | undefined;
+  /** Resolves when nothing is being written any more. */
+  #running: Promise<void> | undefined;
+  #folding: Promise<void> | undefined;
+  /** The next journal has to be whole, whatever the engine says: one that was never arrived. */
+  #needsWhole = false;
+  #failure: LastwriteError | undefined;
+  #keptHead: number;
+  /** Whether a relaxed store has said on the medium that it is open. */
+  #isMarked = false;
+  #isClosing = false;
+  /** Whether all that was appended survives a loss of power. */
+  #isSynced = true;
+  #wholeBytes: number;
+  #logBytes: number;
+  /** From how long a log on it is folded, if that is later than it would be; after a fold that failed. */
+  #foldBytesMin = FOLD_BYTES_MIN;
+
+  /** `loaded`: how long the frames are that the medium holds. */
+  constructor(
+    options: KeeperOptions,
+    loaded: { readonly wholeBytes: number; readonly logBytes: number },
+  ) {
+    this.#persistence = options.persistence;
+    this.#entries = options.entries;
+    this.#attributes = options.attributes;
+    this.#isStrict = options.isStrict;
+    this.#flushIntervalMs = options.flushIntervalMs;
+    this.#listener = options.listener;
+    this.#keptHead = options.entries.head();
+    this.#wholeBytes = loaded.wholeBytes;
+    this.#logBytes = loaded.logBytes;
+  }
+
+  get unflushedCount(): number {
+    return this.#entries.head() - this.#keptHead;
+  }
+
+  /** Something may have changed: it is kept soon. */
+  touch(): void {
+    if (this.#timer === undefined) this.#wake(this.#flushIntervalMs);
+  }
+
+  /** Resolves when all that changed so far is kept, and survives a loss of power if `sync` says so. */
+  flush(sync: boolean): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ sync, resolve, reject });
+      this.#run();
+    });
+  }
+
+  /** Puts the whole state in the place of all that is kept, whatever else is under way. */
+  async replace(): Promise<void> {
+    const whole = this.#takeWhole();
+    this.#needsWhole = true;
+    await this.#install(whole);
+    this.#needsWhole = false;
+    this.#pending = undefined;
+    this.#isMarked = true;
+    this.#isSynced = true;
+    this.#kept(whole.head);
+  }
+
+  /** Keeps what is left, synced, and stops. */
+  async close(): Promise<void> {
+    try {
+      // A frame that failed before may say that the store is open: it comes first.
+      if (this.#pending !== undefined) await this.flush(false);
+      this.#isClosing = true;
+      await this.flush(true);
+    } finally {
+      clearTimeout(this.#timer);
+      this.#failure = storeClosed();
+      await this.#running;
+      await this.#folding;
+    }
+  }
+
+  #wake(afterMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#run();
+    }, afterMs);
+  }
+
+  #run(): void {
+    this.#running ??= this.#write().finally(() => {
+      this.#running = undefined;
+      if (this.#waiters.length > 0) this.#run();
+    });
+  }
+
+  /** Writes until nobody waits any more. */
+  async #write(): Promise<void> {
+    // What is written and asked for at this same moment goes along.
+    await undefined;
+    do {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      const waiters = this.#waiters;
+      this.#waiters = [];
+      try {
+        await this.#writeOnce(waiters.some(({ sync }) => sync));
+      } catch (error) {
+        this.#fail(asStoreError(error, this.#persistence), waiters);
+        return;
+      }
+      for (const { resolve } of waiters) resolve();
+      for (let turn = 0; turn < SHARED_TURNS; turn++) await undefined;
+    } while (this.#waiters.length > 0);
+  }
+
+  async #writeOnce(sync: boolean): Promise<void> {
+    const isLate = this.#pending !== undefined;
+    if (!isLate && (this.#needsWhole || this.#entries.isJournalBroken())) {
+      await this.#folding;
+      await this.replace();
+      return;
+    }
+    await this.#append(sync);
+    // What was asked for may have been written after the frame that failed.
+    if (isLate) await this.#append(sync);
+    if (this.#isFoldDue()) await this.#fold();
+  }
+
+  async #append(sync: boolean): Promise<void> {
+    // There has to be a frame to be synced with what is before it.
+    if (sync && !this.#isSynced) this.#attributes.touch(ATTRIBUTE.epoch);
+    this.#pending ??= this.#takeJournal();
+    if (this.#pending === undefined) return;
+    const { frame, head } = this.#pending;
+    // The first one says that the store is open, which has to be known before any later frame is lost.
+    const isSynced = sync || this.#isStrict || !this.#isMarked;
+    await this.#persistence.append(frame, { sync: isSynced });
+    this.#pending = undefined;
+    this.#isMarked = true;
+    this.#isSynced = isSynced;
+    this.#logBytes += frame.length;
+    this.#listener.appended(frame);
+    this.#kept(head);
+  }
+
+  #takeJournal(): Journal | undefined {
+    this.#mark();
+    const changed = encodeAttributes(this.#attributes.takeChanged());
+    const [frame] = this.#entries.journal(changed);
+    return frame && { frame, head: this.#entries.head() };
+  }
+
+  #takeWhole(): Whole {
+    this.#mark();
+    this.#attributes.takeChanged();
+    const frames = this.#entries.journal(encodeAttributes(this.#attributes.all), {
+      whole: true,
+      partBytesMax: WHOLE_PART_BYTES,
+    });
+    return { frames, head: this.#entries.head() };
+  }
+
+  /** Says whether a relaxed store is open, in the next frame. */
+  #mark(): void {
+    if (this.#isStrict || this.#isClosing) {
+      if (this.#attributes.get(ATTRIBUTE.relaxed) !== undefined) {
+        this.#attributes.set(ATTRIBUTE.relaxed, undefined);
+      }
+    } else if (!this.#isMarked) {
+      this.#attributes.set(ATTRIBUTE.relaxed, Uint8Array.of(1));
+    }
+  }
+
+  #isFoldDue(): boolean {
+    if (this.#persistence.keepsRows === true || this.#folding !== undefined) return false;
+    return this.#logBytes > Math.max(this.#foldBytesMin, FOLD_FACTOR * this.#wholeBytes);
+  }
+
+  async #fold(): Promise<void> {
+    // One moment for both: what the last frame lacks, the whole state must not have.
+    this.#pending = this.#takeJournal();
+    const whole = this.#takeWhole();
+    if (this.#pending !== undefined) await this.#append(false);
+    const folding = this.#install(whole).catch((error: unknown) => {
+      this.#foldBytesMin = FOLD_FACTOR * this.#logBytes;
+      this.#fail(asStoreError(error, this.#persistence), []);
+    });
+    this.#folding = folding.finally(() => {
+      this.#folding = undefined;
+    });
+    if (this.#persistence.replacesAside !== true) await this.#folding;
+  }
+
+  async #install({ frames }: Whole): Promise<void> {
+    const logBytes = this.#logBytes;
+    // What is appended from here on comes after it.
+    this.#logBytes = 0;
+    try {
+      await this.#persistence.replace(frames);
+    } catch (error) {
+      this.#logBytes += logBytes;
+      throw error;
+    }
+    const byteCountBefore = this.#wholeBytes + logBytes;
+    this.#wholeBytes = lengthOf(frames);
+    this.#foldBytesMin = FOLD_BYTES_MIN;
+    this.#listener.compacted(byteCountBefore, this.#wholeBytes);
+  }
+
+  #kept(head: number): void {
+    const changeCount = head - this.#keptHead;
+    if (changeCount <= 0) return;
+    this.#keptHead = head;
+    this.#listener.flushed(changeCount);
+  }
+
+  #fail(error: LastwriteError, waiters: readonly Waiter[]): void {
+    const isFinal = !TRIED_AGAIN.has(error.code);
+    if (isFinal) this.#failure ??= error;
+    else if (this.#timer === undefined && !this.#isClosing) this.#retry();
+    for (const { reject } of [...waiters, ...this.#waiters]) reject(error);
+    this.#waiters = [];
+    this.#listener.failed(error, isFinal);
+  }
+
+  #retry(): void {
+    this.#wake(RETRY_MS);
+    const timer: unknown = this.#timer;
+    // A full disk is no reason to keep a process alive that is done.
+    if (typeof timer === "object" && timer !== null && "unref" in timer) {
+      (timer as { unref(): void }).unref();
+    }
+  }
+}
+
+/** After these the next try may succeed. */
+const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set(["store-full", "storage-unavailable"]);
+
+export function storeClosed(): LastwriteError {
+  return new LastwriteError("store-closed", "the store is closed; open it again");
+}
+
+/** What an adapter threw, as an error of a store. */
+export function asStoreError(error: unknown, { name }: Persistence): LastwriteError {
+  if (error instanceof LastwriteError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new LastwriteError("storage-unavailable", `${name} cannot be used: ${why}`, {
+    cause: error,
+  });
+}
+
+function lengthOf(frames: readonly Uint8Array[]): number {
+  let length = 0;
+  for (const frame of frames) length += frame.length;
+  return length;
+}

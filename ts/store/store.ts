@@ -1,0 +1,252 @@
+/** A dictionary and what keeps it: hands calls on, and sees to it that what they change reaches the medium. */
+
+import type { Value } from "../codec/value.ts";
+import type {
+  Dictionary,
+  KeyRange,
+  Listener,
+  MergeResult,
+  PartsOptions,
+  ReadRange,
+  Report,
+  RestampOptions,
+  Stamp,
+  WriteOptions,
+} from "../dictionary/contract.ts";
+import { LastwriteError } from "../errors.ts";
+import type { Persistence } from "../persistence/contract.ts";
+import type { Store, StoreEvents } from "./contract.ts";
+import type { StoreEmitter } from "./events.ts";
+import { type Keeper, storeClosed } from "./keeper.ts";
+
+export interface StoreParts {
+  readonly dictionary: Dictionary;
+  readonly persistence: Persistence;
+  /** Undefined where the store is only looked at. */
+  readonly keeper: Keeper | undefined;
+  readonly emitter: StoreEmitter;
+  /** Whether the replica id is known to others already. */
+  readonly hasWritten: boolean;
+}
+
+export class PersistentStore implements Store {
+  readonly #parts: StoreParts;
+  readonly #dictionary: Dictionary;
+  readonly #keeper: Keeper | undefined;
+  #hasWritten: boolean;
+  #isInTransaction = false;
+  #closing: Promise<void> | undefined;
+  /** Why writes are refused. */
+  #refusal: (() => LastwriteError) | undefined;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#dictionary = parts.dictionary;
+    this.#keeper = parts.keeper;
+    this.#hasWritten = parts.hasWritten;
+    if (parts.keeper === undefined) this.#refusal = () => readOnly(parts.persistence.name);
+  }
+
+  get replicaId(): string | undefined {
+    const { replicaId } = this.#readable;
+    return this.#hasWritten ? replicaId : undefined;
+  }
+
+  get size(): number {
+    return this.#readable.size;
+  }
+
+  get clockAhead(): boolean {
+    return this.#readable.clockAhead;
+  }
+
+  get unflushedCount(): number {
+    return this.#closing === undefined ? (this.#keeper?.unflushedCount ?? 0) : 0;
+  }
+
+  get(key: string): Value | undefined {
+    return this.#readable.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#readable.has(key);
+  }
+
+  set(key: string, value: Value, options?: WriteOptions): boolean {
+    return this.#written(this.#writable.set(key, value, options));
+  }
+
+  delete(key: string, options?: WriteOptions): boolean {
+    return this.#written(this.#writable.delete(key, options));
+  }
+
+  deletePrefix(prefix: string): number {
+    const count = this.#writable.deletePrefix(prefix);
+    this.#written(true);
+    return count;
+  }
+
+  clear(): number {
+    return this.deletePrefix("");
+  }
+
+  keys(range?: ReadRange): IterableIterator<string> {
+    return this.#readable.keys(range);
+  }
+
+  values(range?: ReadRange): IterableIterator<Value> {
+    return this.#readable.values(range);
+  }
+
+  entries(range?: ReadRange): IterableIterator<[key: string, value: Value]> {
+    return this.#readable.entries(range);
+  }
+
+  transaction<T>(fn: () => T): T {
+    const { replicaId } = this;
+    const isOuter = !this.#isInTransaction;
+    this.#isInTransaction = true;
+    try {
+      return this.#writable.transaction(fn);
+    } catch (error) {
+      // What it wrote under its first id is undone, so that this is unused again.
+      if (isOuter && replicaId === undefined) this.#hasWritten = false;
+      throw error;
+    } finally {
+      if (isOuter) this.#isInTransaction = false;
+    }
+  }
+
+  subscribe(range: KeyRange, listener: Listener): () => void {
+    return this.#readable.subscribe(range, listener);
+  }
+
+  merge(frame: Uint8Array): MergeResult {
+    return this.#changed(this.#writable.merge(frame));
+  }
+
+  deltaSince(version?: Uint8Array): Uint8Array {
+    return this.#changed(this.#readable.deltaSince(version));
+  }
+
+  deltaParts(version?: Uint8Array, options?: PartsOptions): Iterable<Uint8Array> {
+    return this.#changed(this.#readable.deltaParts(version, options));
+  }
+
+  snapshot(): Uint8Array {
+    return this.#changed(this.#readable.snapshot());
+  }
+
+  snapshotParts(options?: PartsOptions): Iterable<Uint8Array> {
+    return this.#changed(this.#readable.snapshotParts(options));
+  }
+
+  version(): Uint8Array {
+    return this.#readable.version();
+  }
+
+  horizon(): Uint8Array {
+    return this.#readable.horizon();
+  }
+
+  digest(): string {
+    return this.#readable.digest();
+  }
+
+  stampOf(key: string): Stamp | undefined {
+    return this.#readable.stampOf(key);
+  }
+
+  restamp(options?: RestampOptions): number {
+    return this.#changed(this.#writable.restamp(options));
+  }
+
+  collectTombstones(horizon: Uint8Array): number {
+    return this.#changed(this.#writable.collectTombstones(horizon));
+  }
+
+  reread(snapshot: Uint8Array | Iterable<Uint8Array>): MergeResult {
+    return this.#changed(this.#writable.reread(snapshot));
+  }
+
+  flush(): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(storeClosed());
+    return this.#keeper?.flush(false) ?? Promise.resolve();
+  }
+
+  on<Name extends keyof StoreEvents>(
+    name: Name,
+    listener: (event: StoreEvents[Name]) => void,
+  ): () => void {
+    return this.#parts.emitter.on(name, listener);
+  }
+
+  close(): Promise<void> {
+    if (this.#isInTransaction) {
+      return Promise.reject(
+        new LastwriteError(
+          "transaction-open",
+          "close cannot be called inside a transaction; call it afterwards",
+        ),
+      );
+    }
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Writes are refused from now on: the medium takes nothing any more. */
+  refuse(error: LastwriteError): void {
+    this.#refusal ??= () =>
+      new LastwriteError(error.code, error.message, {
+        cause: error,
+        ...(error.damage && { damage: error.damage }),
+      });
+  }
+
+  async #close(): Promise<void> {
+    this.#refusal = storeClosed;
+    const { keeper, persistence, emitter } = this.#parts;
+    try {
+      await keeper?.close();
+    } finally {
+      this.#dictionary.close();
+      await persistence.close();
+      emitter.emit("close", undefined);
+    }
+  }
+
+  get #readable(): Dictionary {
+    if (this.#closing !== undefined) throw storeClosed();
+    return this.#dictionary;
+  }
+
+  get #writable(): Dictionary {
+    if (this.#refusal !== undefined) throw this.#refusal();
+    return this.#dictionary;
+  }
+
+  #written(won: boolean): boolean {
+    if (won) {
+      this.#hasWritten = true;
+      this.#keeper?.touch();
+    }
+    return won;
+  }
+
+  /** After what may have changed the state, an export (which raises the floor of later restamps) included. */
+  #changed<T>(answer: T): T {
+    this.#keeper?.touch();
+    return answer;
+  }
+}
+
+function readOnly(name: string): LastwriteError {
+  return new LastwriteError(
+    "store-read-only",
+    `${name} was opened for reading only; open it without readOnly to write`,
+  );
+}
