@@ -14,6 +14,7 @@ const shared = {
 };
 
 const heavier = ["test/engines/**/*.test.ts", "test/laws/**/*.test.ts"];
+const persistence = ["test/persistence/**/*.test.ts"];
 const integration = ["test/integration/**/*.test.ts", "test/package/**/*.test.ts"];
 const browser = ["test/browser/**/*.test.ts"];
 
@@ -28,11 +29,20 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: [...heavier, ...integration, ...browser, "**/node_modules/**"],
+          exclude: [...heavier, ...persistence, ...integration, ...browser, "**/node_modules/**"],
           testTimeout: 20_000,
         },
       },
       { ...shared, test: { name: "engines", include: heavier, testTimeout: 120_000 } },
+      {
+        ...shared,
+        test: {
+          name: "persistence",
+          include: persistence,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
       {
         ...shared,
         test: {
