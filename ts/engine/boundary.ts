@@ -14,6 +14,7 @@ import type {
   EngineDictionaryOptions,
   EngineValue,
   ExportOptions,
+  JournalOptions,
   MergeReport,
   ScanRange,
   ScratchMerge,
@@ -53,13 +54,19 @@ export interface Calls {
   readonly replicaId: Call;
   /** Head: id. */
   readonly setSpareId: Call;
-  /** partBytesMax, stampLimitMs, ownStorage, without base. */
+  /** partBytesMax, stampLimitMs, without base. */
   readonly delta: Call;
-  /** partBytesMax, stampLimitMs, ownStorage. */
+  /** partBytesMax, stampLimitMs. */
   readonly snapshot: Call;
-  /** partBytesMax, stampLimitMs, ownStorage, seq. */
+  /** partBytesMax, stampLimitMs, seq. */
   readonly changesSince: Call;
   readonly head: Call;
+  /** partBytesMax, whole. */
+  readonly journal: Call;
+  readonly isJournalBroken: Call;
+  readonly replay: Call;
+  /** Head: id. */
+  readonly setReplicaId: Call;
   /** now. */
   readonly collectTombstones: Call;
   /** now. */
@@ -70,7 +77,7 @@ export interface Calls {
   readonly fingerprints: Call;
   /** Head: seed. */
   readonly hashes: Call;
-  /** partBytesMax, stampLimitMs, ownStorage. Head: seed. */
+  /** partBytesMax, stampLimitMs. Head: seed. */
   readonly entriesByHash: Call;
   readonly decodeEntries: Call;
   readonly encodeEntries: Call;
@@ -284,15 +291,10 @@ export abstract class Boundary {
   }
 
   /** Puts the limits of an export where the calls expect them. */
-  putOptions({
-    partBytesMax = Infinity,
-    stampLimitMs = Infinity,
-    ownStorage = false,
-  }: ExportOptions = {}): void {
+  putOptions({ partBytesMax = Infinity, stampLimitMs = Infinity }: ExportOptions = {}): void {
     const { numbers } = this;
     numbers[0] = partBytesMax;
     numbers[1] = stampLimitMs;
-    numbers[2] = ownStorage ? 1 : 0;
   }
 
   /** Puts an id or a seed into the head. */
@@ -314,9 +316,10 @@ export abstract class Boundary {
     return bytes;
   }
 
-  /** All parts of the last answer, of which the first has this length. */
+  /** All parts of the last answer, of which the first has this length; maybe there are none. */
   takeParts(length: number): Uint8Array[] {
     const count = this.numbers[0] as number;
+    if (count === 0) return [];
     if (count === 1) return [this.take(length)];
     const parts = [this.copy(length)];
     for (let index = 1; index < count; index++) {
@@ -542,7 +545,7 @@ export abstract class BoundaryDictionary<
     boundary.open();
     const length = base === undefined ? 0 : boundary.put(base);
     boundary.putOptions(options);
-    boundary.numbers[3] = base === undefined ? 1 : 0;
+    boundary.numbers[2] = base === undefined ? 1 : 0;
     return boundary.takeParts(boundary.run(boundary.calls.delta, this.handle, length));
   }
 
@@ -556,7 +559,7 @@ export abstract class BoundaryDictionary<
     const { boundary } = this;
     boundary.open();
     boundary.putOptions(options);
-    boundary.numbers[3] = seq;
+    boundary.numbers[2] = seq;
     const length = this.#call("changesSince");
     const next = boundary.numbers[0] as number;
     const atHead = boundary.numbers[1] === 1;
@@ -566,6 +569,35 @@ export abstract class BoundaryDictionary<
   head(): number {
     this.boundary.open();
     return this.#call("head");
+  }
+
+  journal(
+    attributes: Uint8Array,
+    { whole = false, partBytesMax = Infinity }: JournalOptions = {},
+  ): Uint8Array[] {
+    const { boundary } = this;
+    boundary.open();
+    const length = boundary.put(attributes);
+    boundary.numbers[0] = partBytesMax;
+    boundary.numbers[1] = whole ? 1 : 0;
+    return boundary.takeParts(this.#call("journal", length));
+  }
+
+  isJournalBroken(): boolean {
+    this.boundary.open();
+    return this.#call("isJournalBroken") === 1;
+  }
+
+  replay(frame: Uint8Array): void {
+    const { boundary } = this;
+    boundary.open();
+    this.#call("replay", boundary.put(frame));
+  }
+
+  setReplicaId(id: Uint8Array): void {
+    this.boundary.open();
+    this.boundary.putWide(0, id);
+    this.#call("setReplicaId");
   }
 
   collectTombstones(horizon: Uint8Array, now: number): number {

@@ -26,8 +26,24 @@ export function loadNativeEngine({ file }: NativeEngineOptions = {}): Engine {
   );
 }
 
+/** What the addon has beside the engine: locks of files, which end with the thread or process that took them. */
+export interface FileLocks {
+  /**
+   * Opens the file for writing, makes it if need be, and takes it for this opener alone. Answers a number for `unlockFile`, or −1 when somebody
+   * else has it. Throws an error with the `code` of the system when it cannot be opened.
+   */
+  readonly lockFile: (path: string) => number;
+  /** Harmless when done twice. */
+  readonly unlockFile: (lock: number) => void;
+}
+
+/** The locks, without an engine; throws `engine-unavailable` where there is no addon. */
+export function nativeFileLocks(): FileLocks {
+  return loadAddon();
+}
+
 /** What the addon exports: see bindings/node/src. */
-interface Addon extends Calls {
+interface Addon extends Calls, FileLocks {
   readonly desk: ArrayBuffer;
   /** A bigint is the length of canonical bytes on the desk, or below 0 an error. */
   readonly getPlain: (
@@ -147,7 +163,14 @@ class NativeDictionary extends BoundaryDictionary<NativeBoundary> {
   }
 }
 
+/** Looked for once: asking for the system is slow. */
+let loaded: Addon | undefined;
+
 function loadAddon(): Addon {
+  return (loaded ??= findAddon());
+}
+
+function findAddon(): Addon {
   const triple = hostTriple();
   const packageName = `@lastwrite/node-${triple}`;
   // The same place from ts/ and from dist/; an installed package has nothing there.

@@ -10,10 +10,13 @@ use lastwrite_core::Result;
 use lastwrite_core::host::{Answer, Desk, Host};
 use napi::sys;
 
+use crate::lock::Locks;
+
 /// The data of one environment, freed when the environment ends.
 pub struct Addon {
     host: Host,
     desk: *mut Desk,
+    pub locks: Locks,
 }
 
 impl Addon {
@@ -59,7 +62,11 @@ pub fn install(env: sys::napi_env) -> Option<sys::napi_value> {
     if status != sys::Status::napi_ok {
         return None;
     }
-    let addon = Box::into_raw(Box::new(Addon { host: Host::default(), desk: desk.cast() }));
+    let addon = Box::into_raw(Box::new(Addon {
+        host: Host::default(),
+        desk: desk.cast(),
+        locks: Locks::default(),
+    }));
     // SAFETY: napi-rs leaves the slot of instance data to us; `free` gets the pointer back once.
     let status =
         unsafe { sys::napi_set_instance_data(env, addon.cast(), Some(free), ptr::null_mut()) };

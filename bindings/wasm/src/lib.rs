@@ -30,7 +30,9 @@ calls! {
     "begin" begin "commit" commit "rollback" rollback "merge" merge "refusals" refusals
     "patch" patch "watch" watch "version" version "horizon" horizon "digest" digest
     "replicaId" replica_id "setSpareId" set_spare_id "delta" delta "snapshot" snapshot
-    "changesSince" changes_since "head" head "collectTombstones" collect_tombstones
+    "changesSince" changes_since "head" head "journal" journal
+    "isJournalBroken" is_journal_broken "replay" replay "setReplicaId" set_replica_id
+    "collectTombstones" collect_tombstones
     "restamp" restamp "reread" reread "fingerprints" fingerprints "hashes" hashes
     "entriesByHash" entries_by_hash "decodeEntries" decode_entries
     "encodeEntries" encode_entries "scratchMerge" scratch_merge "part" part "reason" reason

@@ -4,6 +4,7 @@ use crate::block::{BlockWriter, Chunk, KEY_BYTES_MAX};
 use crate::columns::Columns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Table;
+use crate::journal::Mark;
 use crate::merge::Pending;
 use crate::order::Order;
 use crate::prefixes::Prefixes;
@@ -92,12 +93,18 @@ pub struct Dictionary {
     pub(crate) writer: BlockWriter,
     pub(crate) chunk: Chunk,
     pub(crate) table: Table,
-    journal: Option<Journal>,
+    /// What the own storage knows; none before the first journal.
+    pub(crate) mark: Option<Mark>,
+    /// What changed since the mark can no longer be told as a difference.
+    pub(crate) is_journal_broken: bool,
+    /// Entries came back alone, and the place of the log that they belong to is not known yet.
+    pub(crate) is_place_due: bool,
+    transaction: Option<Transaction>,
 }
 
 /// What a transaction undoes.
 #[derive(Debug)]
-struct Journal {
+struct Transaction {
     steps: Vec<Step>,
     clock: u64,
     counter: u64,
@@ -143,7 +150,10 @@ impl Dictionary {
             writer: BlockWriter::default(),
             chunk: Chunk::default(),
             table: Table::default(),
-            journal: None,
+            mark: None,
+            is_journal_broken: false,
+            is_place_due: false,
+            transaction: None,
         }
     }
 
@@ -305,7 +315,7 @@ impl Dictionary {
         self.clock = self.clock.max(stamp.hlc);
         let stamp_node = self.nodes.intern(stamp.replica);
         let dot = self.next_dot();
-        let fields = Fields { value, hlc: stamp.hlc, stamp_node, dot, origin: None, unsent: true };
+        let fields = Fields { value, hlc: stamp.hlc, stamp_node, dot, origin: None };
         self.put(key, hash, held, &fields);
         self.settled();
         Ok(Written { won: true, clock_ahead: self.is_ahead(now) })
@@ -335,7 +345,6 @@ impl Dictionary {
             stamp_node: self.own,
             dot,
             origin: None,
-            unsent: true,
         };
         let live = self.len();
         self.put_prefix(prefix, &fields);
@@ -351,7 +360,7 @@ impl Dictionary {
     /// [`ErrorKind::TransactionOpen`] when one is open already.
     pub fn begin(&mut self) -> Result<()> {
         self.no_transaction()?;
-        self.journal = Some(Journal {
+        self.transaction = Some(Transaction {
             steps: Vec::new(),
             clock: self.clock,
             counter: self.seen.greatest(self.own),
@@ -378,8 +387,8 @@ impl Dictionary {
     ///
     /// [`ErrorKind::TransactionOpen`] when none is open.
     pub fn rollback(&mut self) -> Result<()> {
-        let journal = self.end_transaction()?;
-        for step in journal.steps.into_iter().rev() {
+        let transaction = self.end_transaction()?;
+        for step in transaction.steps.into_iter().rev() {
             match step {
                 Step::Inserted(record) => {
                     if self.records.is_prefix(record) {
@@ -397,24 +406,24 @@ impl Dictionary {
                 }
             }
         }
-        if !journal.had_order {
+        if !transaction.had_order {
             // One made meanwhile lacks what was dropped before.
             self.order = Order::default();
         }
-        self.clock = journal.clock;
-        self.seen.forget_above(self.own, journal.counter);
+        self.clock = transaction.clock;
+        self.seen.forget_above(self.own, transaction.counter);
         Ok(())
     }
 
-    fn end_transaction(&mut self) -> Result<Journal> {
+    fn end_transaction(&mut self) -> Result<Transaction> {
         let none = Error::new(ErrorKind::TransactionOpen, "no transaction is open");
-        let journal = self.journal.take().ok_or(none)?;
+        let transaction = self.transaction.take().ok_or(none)?;
         self.records.keep_former = false;
-        Ok(journal)
+        Ok(transaction)
     }
 
     pub(crate) fn no_transaction(&self) -> Result<()> {
-        match self.journal {
+        match self.transaction {
             None => Ok(()),
             Some(_) => {
                 Err(Error::new(ErrorKind::TransactionOpen, "a transaction is open; end it first"))
@@ -441,14 +450,7 @@ impl Dictionary {
     ) -> Written {
         self.clock = tick(self.clock, now);
         let dot = self.next_dot();
-        let fields = Fields {
-            value,
-            hlc: self.clock,
-            stamp_node: self.own,
-            dot,
-            origin: None,
-            unsent: true,
-        };
+        let fields = Fields { value, hlc: self.clock, stamp_node: self.own, dot, origin: None };
         self.put(key, hash, held, &fields);
         self.settled();
         Written { won: true, clock_ahead: self.is_ahead(now) }
@@ -473,15 +475,15 @@ impl Dictionary {
     /// Puts an entry in place of the one `held`.
     pub(crate) fn put(&mut self, key: &[u8], hash: u32, held: Option<Record>, fields: &Fields<'_>) {
         if let Some(record) = held {
-            if let Some(journal) = &mut self.journal {
-                journal.steps.push(Step::Overwrote(record, self.records.former(record)));
+            if let Some(transaction) = &mut self.transaction {
+                transaction.steps.push(Step::Overwrote(record, self.records.former(record)));
             }
             self.records.overwrite(record, fields, &self.nodes);
         } else {
             let record = self.records.insert(key, hash, fields, &self.nodes);
             self.order.inserted(record);
-            if let Some(journal) = &mut self.journal {
-                journal.steps.push(Step::Inserted(record));
+            if let Some(transaction) = &mut self.transaction {
+                transaction.steps.push(Step::Inserted(record));
             }
         }
     }
@@ -497,15 +499,15 @@ impl Dictionary {
         } else {
             let record = self.records.insert(prefix, 0, fields, &self.nodes);
             self.prefixes.insert(prefix, record);
-            if let Some(journal) = &mut self.journal {
-                journal.steps.push(Step::Inserted(record));
+            if let Some(transaction) = &mut self.transaction {
+                transaction.steps.push(Step::Inserted(record));
             }
         }
     }
 
     pub(crate) fn drop_record(&mut self, record: Record) {
-        if let Some(journal) = &mut self.journal {
-            journal.steps.push(Step::Dropped(record, self.records.former(record)));
+        if let Some(transaction) = &mut self.transaction {
+            transaction.steps.push(Step::Dropped(record, self.records.former(record)));
         }
         if self.records.is_prefix(record) {
             self.prefixes.remove(self.records.key(record));
@@ -517,31 +519,11 @@ impl Dictionary {
 
     /// Drops the entries below `prefixes` that are covered now; `tell`: in order of their keys, into the patch.
     pub(crate) fn sweep(&mut self, prefixes: &[Box<[u8]>], tell: bool) {
-        const RANGES_MAX: usize = 8;
-        const SWEEPS_MAX: u32 = 16;
-        self.sweeps += u32::from(!self.order.is_built());
-        let covered = |record: Record| {
-            let stamp = self.records.stamp(record, &self.nodes);
-            self.prefixes.cover(self.records.key(record), stamp, &self.records, &self.nodes)
-        };
-        let mut dropped: Vec<Record> = if prefixes.len() <= RANGES_MAX
-            && (self.order.is_built() || self.sweeps > SWEEPS_MAX)
-        {
-            self.order.prepare(&self.records);
-            let below = |prefix: &[u8]| {
-                let after = after_prefix(prefix);
-                self.order
-                    .range(prefix, after.as_deref(), &self.records)
-                    .filter(|&record| covered(record))
-                    .collect::<Vec<_>>()
-            };
-            prefixes.iter().flat_map(|prefix| below(prefix)).collect()
-        } else {
-            self.records
-                .arrivals()
-                .filter(|&record| !self.records.is_prefix(record) && covered(record))
-                .collect()
-        };
+        let mut dropped = self.below(prefixes, |dictionary, record| {
+            let Self { records, nodes, .. } = dictionary;
+            let stamp = records.stamp(record, nodes);
+            dictionary.prefixes.cover(records.key(record), stamp, records, nodes)
+        });
         if prefixes.len() > 1 {
             crate::order::sort(&mut dropped, &self.records);
             dropped.dedup();
@@ -562,9 +544,36 @@ impl Dictionary {
         }
     }
 
+    /// The entries below `prefixes` that are `covered`, those below several of them maybe several times, and maybe others that are.
+    pub(crate) fn below(
+        &mut self,
+        prefixes: &[Box<[u8]>],
+        covered: impl Fn(&Self, Record) -> bool,
+    ) -> Vec<Record> {
+        const RANGES_MAX: usize = 8;
+        const SWEEPS_MAX: u32 = 16;
+        self.sweeps += u32::from(!self.order.is_built());
+        if prefixes.len() <= RANGES_MAX && (self.order.is_built() || self.sweeps > SWEEPS_MAX) {
+            self.order.prepare(&self.records);
+            let below = |prefix: &[u8]| {
+                let after = after_prefix(prefix);
+                self.order
+                    .range(prefix, after.as_deref(), &self.records)
+                    .filter(|&record| covered(self, record))
+                    .collect::<Vec<_>>()
+            };
+            prefixes.iter().flat_map(|prefix| below(prefix)).collect()
+        } else {
+            self.records
+                .arrivals()
+                .filter(|&record| !self.records.is_prefix(record) && covered(self, record))
+                .collect()
+        }
+    }
+
     /// Ends a public call that wrote: packs what is worth it, unless a transaction may need it.
     pub(crate) fn settled(&mut self) {
-        if self.journal.is_some() {
+        if self.transaction.is_some() {
             return;
         }
         if let Some(moved) = self.records.pack() {

@@ -7,12 +7,13 @@ use crate::columns::{Columns, EntryColumns};
 use crate::dictionary::{Dictionary, Options, digest_bytes};
 use crate::error::Result;
 use crate::export::put_entries;
-use crate::frame::{CHANGES, DELTA, ENTRIES, Frame, SNAPSHOT};
+use crate::frame::{CHANGES, DELTA, ENTRIES, Frame, JOURNAL, SNAPSHOT};
 use crate::merge::{FrameNodes, Merge, MergeReport};
 use crate::stamp::{Dot, ReplicaId, Stamp};
 use crate::version::Runs;
 
-const WITH_ENTRIES: [u8; 4] = [DELTA, SNAPSHOT, CHANGES, ENTRIES];
+const WITH_ENTRIES: [u8; 5] = [DELTA, SNAPSHOT, CHANGES, ENTRIES, JOURNAL];
+const TO_MERGE: [u8; 4] = [DELTA, SNAPSHOT, CHANGES, ENTRIES];
 
 /// What [`scratch_merge`] answers besides the winners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ pub fn scratch_merge(
     let mut chunk = Chunk::default();
     let mut held_chunk = Chunk::default();
     let held_checked = held.check(&mut held_chunk, |_, _| {})?;
-    let frame = Frame::read(frame, &WITH_ENTRIES)?;
+    let frame = Frame::read(frame, &TO_MERGE)?;
     let checked = frame.check(&mut chunk, |_, _| {})?;
     let mut dictionary = Dictionary::new(&Options { drift_max, ..Options::default() });
     let mut report = MergeReport::default();

@@ -6,9 +6,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, CHANGES, DELTA, ENTRIES, Frame, SNAPSHOT, VERSION, field};
 use crate::hash::hash_of_bytes;
 use crate::order;
-use crate::records::{NodeDot, Record};
+use crate::records::{NodeDot, Record, Records};
 use crate::sort::{sort, sorted_places};
-use crate::stamp::{ReplicaId, millis_of};
+use crate::stamp::{ReplicaId, Stamp, millis_of};
 use crate::version::{NodeVector, Nodes, Runs, Seen, put_runs, put_vector};
 use crate::wire::put_varint;
 
@@ -22,13 +22,11 @@ pub struct ExportOptions {
     pub part_bytes_max: u64,
     /// Entries with stamps of more milliseconds are withheld; `u64::MAX` for none.
     pub stamp_limit: u64,
-    /// For the replica's own storage: own entries do not count as sent.
-    pub own_storage: bool,
 }
 
 impl Default for ExportOptions {
     fn default() -> Self {
-        Self { part_bytes_max: u64::MAX, stamp_limit: u64::MAX, own_storage: false }
+        Self { part_bytes_max: u64::MAX, stamp_limit: u64::MAX }
     }
 }
 
@@ -99,7 +97,7 @@ impl Dictionary {
         out: &mut Parts,
     ) -> Result<()> {
         self.no_transaction()?;
-        check_part_bytes(options)?;
+        check_part_bytes(options.part_bytes_max)?;
         let mut nothing = Vec::new();
         let bytes = base.unwrap_or_else(|| {
             put_empty_version(&mut nothing);
@@ -118,7 +116,7 @@ impl Dictionary {
     /// [`ErrorKind::TransactionOpen`]; [`ErrorKind::InvalidArgument`] for parts of no bytes.
     pub fn snapshot(&mut self, options: &ExportOptions, out: &mut Parts) -> Result<()> {
         self.no_transaction()?;
-        check_part_bytes(options)?;
+        check_part_bytes(options.part_bytes_max)?;
         let mut records: Vec<Record> = self.records.arrivals().collect();
         if self.order.is_built() {
             self.order.prepare(&self.records);
@@ -144,7 +142,7 @@ impl Dictionary {
         out: &mut Vec<u8>,
     ) -> Result<Changes> {
         self.no_transaction()?;
-        check_part_bytes(options)?;
+        check_part_bytes(options.part_bytes_max)?;
         if seq > self.head() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
@@ -173,7 +171,7 @@ impl Dictionary {
             &records,
             out,
         );
-        self.sent(&records, options);
+        self.sent(&records);
         Ok(Changes { next, at_head })
     }
 
@@ -194,7 +192,7 @@ impl Dictionary {
             &kept,
             out,
         );
-        self.sent(&kept, options);
+        self.sent(&kept);
     }
 
     /// All records in the order of a snapshot, given the prefix tombstones in theirs.
@@ -274,17 +272,11 @@ impl Dictionary {
         self.records.value(record).payload.len()
     }
 
-    /// Marks own entries as handed out to others.
-    fn sent(&mut self, records: &[Record], options: &ExportOptions) {
-        if options.own_storage {
-            return;
-        }
-        for &record in records {
-            if self.records.is_unsent(record) {
-                self.records.mark_sent(record);
-                self.floor = self.floor.max(self.records.hlc(record));
-            }
-        }
+    /// Raises the floor to own entries that are handed out: others may know their stamps from now on.
+    fn sent(&mut self, records: &[Record]) {
+        let is_own = |&&record: &&Record| self.records.dot(record).node == self.own;
+        let own = records.iter().filter(is_own).map(|&record| self.records.hlc(record));
+        self.floor = own.fold(self.floor, u64::max);
     }
 
     fn export(
@@ -316,7 +308,7 @@ impl Dictionary {
                 &mut out.bytes,
             );
             out.ends.push(out.bytes.len());
-            self.sent(records, options);
+            self.sent(records);
             return;
         }
         let cuts = self.cuts(records, options.part_bytes_max);
@@ -338,11 +330,11 @@ impl Dictionary {
             out.ends.push(out.bytes.len());
             start = cut;
         }
-        self.sent(records, options);
+        self.sent(records);
     }
 
     /// Where each part ends.
-    fn cuts(&self, records: &[Record], part_bytes_max: u64) -> Vec<usize> {
+    pub(crate) fn cuts(&self, records: &[Record], part_bytes_max: u64) -> Vec<usize> {
         let mut cuts = Vec::new();
         let mut weigher = Weigher::new(part_bytes_max);
         for (at, &record) in records.iter().enumerate() {
@@ -414,13 +406,7 @@ impl Dictionary {
                 table.use_node(node);
             }
         }
-        for &record in records {
-            table.use_node(store.dot(record).node);
-            table.use_node(store.stamp_node(record));
-            if let Some(origin) = store.origin(record) {
-                table.use_node(origin.node);
-            }
-        }
+        table.use_entries(store, records);
         if let Some(node) = collected.and_then(|stamp| nodes.find(stamp.replica)) {
             table.use_node(node);
         }
@@ -436,18 +422,7 @@ impl Dictionary {
             frame::put_field(out, field::BASE, |out| table.put_base(base, out));
         }
         put_seen_vector(seen, table.indexed(), out);
-        if !horizon.is_empty() || collected.is_some() {
-            frame::put_field(out, field::HORIZON, |out| {
-                put_horizon(horizon, table.indexed(), out);
-                match collected {
-                    None => out.push(0),
-                    Some(stamp) => {
-                        put_varint(out, u64::from(table.find(stamp.replica)) + 1);
-                        out.extend_from_slice(&stamp.hlc.to_le_bytes());
-                    }
-                }
-            });
-        }
+        table.put_horizon(horizon, *collected, out);
         if header.end {
             put_seen_end(seen, table.indexed(), out);
         }
@@ -455,33 +430,19 @@ impl Dictionary {
             out.extend_from_slice(&[field::FLAGS, 1, 1]);
         }
         out.push(0);
-        writer.start(table.ids.len());
-        let index = |dot: NodeDot| (table.index(dot.node) as usize, dot.counter);
-        for &record in records {
-            let (dot_replica, counter) = index(store.dot(record));
-            let entry = EntryBytes {
-                value: store.value(record),
-                hlc: store.hlc(record),
-                stamp_replica: table.index(store.stamp_node(record)) as usize,
-                dot_replica,
-                counter,
-                origin: store.origin(record).map(index),
-            };
-            writer.push(out, store.key(record), &entry);
-        }
-        writer.finish(out);
+        table.put_entries(store, records, writer, out);
         frame::end(out, start);
     }
 }
 
-fn put_replicas(out: &mut Vec<u8>, replicas: impl Iterator<Item = ReplicaId>) {
+pub(crate) fn put_replicas(out: &mut Vec<u8>, replicas: impl Iterator<Item = ReplicaId>) {
     frame::put_field(out, field::REPLICAS, |out| {
         replicas.for_each(|id| out.extend_from_slice(&id.0));
     });
 }
 
 /// Writes V; `indexed`: the nodes of the frame with their indices, ascending, here and below.
-fn put_seen_vector(
+pub(crate) fn put_seen_vector(
     seen: &Seen,
     indexed: impl Iterator<Item = (u32, u32)> + Clone,
     out: &mut Vec<u8>,
@@ -493,7 +454,11 @@ fn put_seen_vector(
     }
 }
 
-fn put_seen_end(seen: &Seen, indexed: impl Iterator<Item = (u32, u32)> + Clone, out: &mut Vec<u8>) {
+pub(crate) fn put_seen_end(
+    seen: &Seen,
+    indexed: impl Iterator<Item = (u32, u32)> + Clone,
+    out: &mut Vec<u8>,
+) {
     let runs = indexed.filter_map(|(index, node)| Some((index, seen.exceptions(node)?)));
     frame::put_field(out, field::END, |out| put_runs(out, runs));
 }
@@ -508,8 +473,8 @@ fn put_horizon(
     put_vector(out, vector);
 }
 
-fn check_part_bytes(options: &ExportOptions) -> Result<()> {
-    if options.part_bytes_max > 0 {
+pub(crate) fn check_part_bytes(part_bytes_max: u64) -> Result<()> {
+    if part_bytes_max > 0 {
         Ok(())
     } else {
         Err(Error::new(ErrorKind::InvalidArgument, "a part holds at least one byte"))
@@ -560,14 +525,14 @@ pub(crate) struct Table {
     index: Vec<u32>,
     /// The nodes used, in the order of their ids.
     used: Vec<u32>,
-    ids: Vec<ReplicaId>,
+    pub ids: Vec<ReplicaId>,
 }
 
 const UNUSED: u32 = u32::MAX;
 const USED: u32 = u32::MAX - 1;
 
 impl Table {
-    fn start(&mut self, nodes: usize) {
+    pub fn start(&mut self, nodes: usize) {
         self.index.clear();
         self.index.resize(nodes, UNUSED);
         self.used.clear();
@@ -575,12 +540,22 @@ impl Table {
     }
 
     #[inline]
-    fn use_node(&mut self, node: u32) {
+    pub fn use_node(&mut self, node: u32) {
         self.index[node as usize] = USED;
     }
 
+    pub fn use_entries(&mut self, store: &Records, records: &[Record]) {
+        for &record in records {
+            self.use_node(store.dot(record).node);
+            self.use_node(store.stamp_node(record));
+            if let Some(origin) = store.origin(record) {
+                self.use_node(origin.node);
+            }
+        }
+    }
+
     /// Lists what is used and what `base` names, in the order of their ids.
-    fn finish(&mut self, nodes: &Nodes, base: Option<&Frame<'_>>) {
+    pub fn finish(&mut self, nodes: &Nodes, base: Option<&Frame<'_>>) {
         let mut unknown: Vec<ReplicaId> = Vec::new();
         if let Some(base) = base {
             let mut use_id = |replica| match nodes.find(base.replica(replica)) {
@@ -622,13 +597,55 @@ impl Table {
     }
 
     #[inline]
-    fn index(&self, node: u32) -> u32 {
+    pub fn index(&self, node: u32) -> u32 {
         self.index[node as usize]
     }
 
     /// The nodes used with their indices, ascending.
-    fn indexed(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
+    pub fn indexed(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
         self.used.iter().map(|&node| (self.index(node), node))
+    }
+
+    /// Writes H and HS, if there is any.
+    pub fn put_horizon(&self, horizon: &NodeVector, collected: Option<Stamp>, out: &mut Vec<u8>) {
+        if horizon.is_empty() && collected.is_none() {
+            return;
+        }
+        frame::put_field(out, field::HORIZON, |out| {
+            put_horizon(horizon, self.indexed(), out);
+            match collected {
+                None => out.push(0),
+                Some(stamp) => {
+                    put_varint(out, u64::from(self.find(stamp.replica)) + 1);
+                    out.extend_from_slice(&stamp.hlc.to_le_bytes());
+                }
+            }
+        });
+    }
+
+    /// Writes the blocks of a frame.
+    pub fn put_entries(
+        &self,
+        store: &Records,
+        records: &[Record],
+        writer: &mut BlockWriter,
+        out: &mut Vec<u8>,
+    ) {
+        writer.start(self.ids.len());
+        let index = |dot: NodeDot| (self.index(dot.node) as usize, dot.counter);
+        for &record in records {
+            let (dot_replica, counter) = index(store.dot(record));
+            let entry = EntryBytes {
+                value: store.value(record),
+                hlc: store.hlc(record),
+                stamp_replica: self.index(store.stamp_node(record)) as usize,
+                dot_replica,
+                counter,
+                origin: store.origin(record).map(index),
+            };
+            writer.push(out, store.key(record), &entry);
+        }
+        writer.finish(out);
     }
 
     fn put_base(&self, base: &Frame<'_>, out: &mut Vec<u8>) {

@@ -14,6 +14,7 @@ pub(crate) const SNAPSHOT: u8 = 2;
 pub(crate) const VERSION: u8 = 3;
 pub(crate) const CHANGES: u8 = 4;
 pub(crate) const ENTRIES: u8 = 5;
+pub(crate) const JOURNAL: u8 = 6;
 
 /// Fields of the header.
 pub(crate) mod field {
@@ -24,7 +25,15 @@ pub(crate) mod field {
     pub const HORIZON: u8 = 5;
     pub const END: u8 = 6;
     pub const FLAGS: u8 = 7;
+    pub const CLOCK: u8 = 8;
+    pub const PLACE: u8 = 9;
+    pub const ATTRIBUTES: u8 = 10;
 }
+
+/// The flag of a journal that is part of a whole state.
+pub(crate) const WHOLE: u8 = 2;
+/// The furthest place in the arrival log that a journal may name: what follows it can still be counted.
+const PLACE_MAX: u64 = (1 << 48) - 1;
 
 const MAGIC: [u8; 2] = *b"LW";
 const FORMAT: u8 = 1;
@@ -50,6 +59,12 @@ pub(crate) struct Frame<'a> {
     pub collected: Option<(usize, u64)>,
     pub end: Option<RunsBytes<'a>>,
     pub tainted: bool,
+    /// A journal that is part of a whole state.
+    pub whole: bool,
+    /// Clock and floor of a journal.
+    pub clock: Option<(u64, u64)>,
+    /// Index of the own replica id of a journal, and the place of its first entry.
+    pub place: Option<(usize, u64)>,
     pub bytes: &'a [u8],
     blocks: &'a [u8],
 }
@@ -108,6 +123,9 @@ impl<'a> Frame<'a> {
             collected: None,
             end: None,
             tainted: false,
+            whole: false,
+            clock: None,
+            place: None,
             bytes,
             blocks: &[],
         };
@@ -137,14 +155,15 @@ impl<'a> Frame<'a> {
                 field::PART => matches!(self.kind, DELTA | SNAPSHOT),
                 field::BASE => self.kind == DELTA,
                 field::VECTOR | field::END => self.kind != ENTRIES,
-                field::HORIZON | field::FLAGS => matches!(self.kind, DELTA | SNAPSHOT | CHANGES),
+                field::HORIZON | field::FLAGS => !matches!(self.kind, VERSION | ENTRIES),
+                field::CLOCK | field::PLACE | field::ATTRIBUTES => self.kind == JOURNAL,
                 _ => true,
             };
             if !allowed {
                 return Err(corrupt!("a field does not belong to its kind of frame"));
             }
             has_replicas |= id == field::REPLICAS;
-            if id <= field::FLAGS {
+            if id <= field::ATTRIBUTES {
                 self.read_field(id, &mut bytes)?;
                 if !bytes.is_empty() {
                     return Err(corrupt!("a field has bytes too many"));
@@ -153,7 +172,12 @@ impl<'a> Frame<'a> {
         }
         let is_whole =
             self.part.is_some() || self.end.is_some() || !matches!(self.kind, DELTA | SNAPSHOT);
-        if !has_replicas || !is_whole || (self.kind == DELTA && self.base.is_none()) {
+        let has_journal = self.clock.is_some() && self.place.is_some();
+        if !has_replicas
+            || !is_whole
+            || (self.kind == DELTA && self.base.is_none())
+            || (self.kind == JOURNAL && !has_journal)
+        {
             return Err(corrupt!("a field of the header is missing"));
         }
         Ok(())
@@ -198,12 +222,26 @@ impl<'a> Frame<'a> {
             }
             field::END => {
                 let end = RunsBytes::read(reader, replicas, self.vector)?;
-                needed(self.kind != VERSION || !end.is_empty())?;
+                needed(!matches!(self.kind, VERSION | JOURNAL) || !end.is_empty())?;
                 self.end = Some(end);
             }
+            field::FLAGS => {
+                self.whole = self.kind == JOURNAL;
+                self.tainted = !self.whole;
+                needed(reader.varint()? == if self.whole { u64::from(WHOLE) } else { 1 })?;
+            }
+            field::CLOCK => self.clock = Some((reader.u64()?, reader.u64()?)),
+            field::PLACE => {
+                let own = index(reader, replicas)?;
+                let place = reader.varint()?;
+                if place > PLACE_MAX {
+                    return Err(corrupt!("a place is out of range"));
+                }
+                self.place = Some((own, place));
+            }
             _ => {
-                needed(reader.varint()? == 1)?;
-                self.tainted = true;
+                needed(!reader.is_empty())?;
+                reader.rest = &[];
             }
         }
         Ok(())

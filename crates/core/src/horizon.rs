@@ -38,14 +38,7 @@ impl Rescued {
     fn fields(&self) -> Fields<'_> {
         let value = Value { tag: self.tag, payload: &self.payload };
         let origin = self.origin.or(Some(self.dot));
-        Fields {
-            value,
-            hlc: self.hlc,
-            stamp_node: self.stamp_node,
-            dot: self.dot,
-            origin,
-            unsent: false,
-        }
+        Fields { value, hlc: self.hlc, stamp_node: self.stamp_node, dot: self.dot, origin }
     }
 }
 
@@ -100,7 +93,7 @@ impl Dictionary {
         Ok(dropped)
     }
 
-    /// Gives own entries that were never sent fresh stamps, when the own clock is ahead of `now` by more than the drift limit.
+    /// Gives own entries that were never handed out fresh stamps, when the own clock is ahead of `now` by more than the drift limit.
     ///
     /// Returns how many got one. The order of the entries stays.
     ///
@@ -118,9 +111,7 @@ impl Dictionary {
         self.clock = (now.min(MILLIS_MAX) << 16).max(collected).max(self.floor);
         let lowered = self.clock;
         let is_due = |&record: &Record| {
-            self.records.is_unsent(record)
-                && self.records.dot(record).node == self.own
-                && self.records.hlc(record) > lowered
+            self.records.dot(record).node == self.own && self.records.hlc(record) > lowered
         };
         let mut due: Vec<(u64, Record)> = self
             .records
@@ -139,6 +130,7 @@ impl Dictionary {
             let dot = self.next_dot();
             self.records.restamp(record, self.clock, self.own, dot, &self.nodes);
         }
+        self.is_journal_broken |= self.mark.is_some() && !due.is_empty();
         self.settled();
         Ok(due.len())
     }
@@ -189,6 +181,7 @@ impl Dictionary {
         self.end_patch();
         self.refusal_bytes.clear();
         report.patched = !self.patch.is_empty();
+        self.is_journal_broken |= self.mark.is_some();
         self.settled();
         Ok(report)
     }
@@ -253,14 +246,7 @@ impl Dictionary {
             let mut dot = |(index, counter)| NodeDot { node: nodes.get(index, self), counter };
             let (dot, origin) = (dot((entry.dot_replica, entry.counter)), entry.origin.map(dot));
             let stamp_node = nodes.get(entry.stamp_replica, self);
-            let fields = Fields {
-                value: entry.value,
-                hlc: entry.hlc,
-                stamp_node,
-                dot,
-                origin,
-                unsent: false,
-            };
+            let fields = Fields { value: entry.value, hlc: entry.hlc, stamp_node, dot, origin };
             let record = self.records.insert(key, hash, &fields, &self.nodes);
             if entry.is_prefix() {
                 self.prefixes.insert(key, record);
@@ -279,7 +265,7 @@ impl Dictionary {
                     && !self.has_equal(before, record)
             })
             .map(|record| {
-                let Fields { value, hlc, stamp_node, dot, origin, .. } = before.fields(record);
+                let Fields { value, hlc, stamp_node, dot, origin } = before.fields(record);
                 let (key, payload) = (before.key(record).into(), value.payload.into());
                 Rescued { key, payload, tag: value.tag, hlc, stamp_node, dot, origin }
             })

@@ -5,8 +5,9 @@
 
 use crate::value::{FLOAT, INTEGER, NULL, TEXT, TRUE};
 use crate::{
-    Dictionary, Error, ErrorKind, ExportOptions, KEY_BYTES_MAX, MILLIS_MAX, MergeReport, Options,
-    Parts, Range, ReplicaId, Result, Stamp, Value, Written, decode_number, encode_number,
+    Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, KEY_BYTES_MAX, MILLIS_MAX,
+    MergeReport, Options, Parts, Range, ReplicaId, Result, Stamp, Value, Written, decode_number,
+    encode_number,
 };
 
 /// Bytes that the body of a [`Desk`] holds.
@@ -132,11 +133,10 @@ impl<'a> Request<'a> {
     /// The limits of an export, which its numbers begin with; infinity is no limit.
     #[inline]
     fn export_options(&self) -> Result<ExportOptions> {
-        let [part_bytes_max, stamp_limit, own_storage, ..] = self.desk.numbers;
+        let [part_bytes_max, stamp_limit, ..] = self.desk.numbers;
         Ok(ExportOptions {
             part_bytes_max: whole(part_bytes_max)?,
             stamp_limit: whole(stamp_limit)?,
-            own_storage: own_storage != 0.0,
         })
     }
 }
@@ -485,7 +485,7 @@ impl Host {
     /// Answers the first part, and as a number how many there are. The input is the base, unless a number says that there is none.
     #[inline]
     pub fn delta(&mut self, request: &Request<'_>) -> Result<Answer> {
-        let [_, _, _, all, ..] = request.desk.numbers;
+        let [_, _, all, ..] = request.desk.numbers;
         let base = (all == 0.0).then_some(request.input);
         self.begin_answer();
         open(&mut self.slots, request.handle)?.delta(
@@ -508,7 +508,7 @@ impl Host {
 
     /// Answers a frame, and as numbers the next place, and 1 at the head.
     pub fn changes_since(&mut self, request: &Request<'_>) -> Result<Answer> {
-        let [_, _, _, seq, ..] = request.desk.numbers;
+        let [_, _, seq, ..] = request.desk.numbers;
         self.begin_answer();
         let changes = open(&mut self.slots, request.handle)?.changes_since(
             whole(seq)?,
@@ -523,6 +523,39 @@ impl Host {
     pub fn head(&mut self, request: &Request<'_>) -> Result<Answer> {
         open(&mut self.slots, request.handle)
             .map(|dictionary| Answer::Number(float(dictionary.head())))
+    }
+
+    /// Answers as [`Host::delta`]; the number of parts may be 0. The numbers are the limit of a part, and 1 for all of the state; the
+    /// input is attributes.
+    pub fn journal(&mut self, request: &Request<'_>) -> Result<Answer> {
+        let [part_bytes_max, is_whole, ..] = request.desk.numbers;
+        let options =
+            JournalOptions { whole: is_whole != 0.0, part_bytes_max: self::whole(part_bytes_max)? };
+        self.begin_answer();
+        open(&mut self.slots, request.handle)?.journal(
+            request.input,
+            &options,
+            &mut self.answer,
+        )?;
+        self.numbers[0] = count(self.answer.ends.len());
+        Ok(Answer::Bytes)
+    }
+
+    /// Answers 1 when the next journal has to be whole, else 0.
+    pub fn is_journal_broken(&mut self, request: &Request<'_>) -> Result<Answer> {
+        open(&mut self.slots, request.handle).map(|dictionary| flag(dictionary.is_journal_broken()))
+    }
+
+    /// As [`Dictionary::replay`].
+    pub fn replay(&mut self, request: &Request<'_>) -> Result<Answer> {
+        open(&mut self.slots, request.handle)?.replay(request.input).map(|()| DONE)
+    }
+
+    /// The id is in the head.
+    pub fn set_replica_id(&mut self, request: &Request<'_>) -> Result<Answer> {
+        open(&mut self.slots, request.handle)?
+            .set_replica_id(ReplicaId(*request.wide(0)))
+            .map(|()| DONE)
     }
 
     /// As [`Dictionary::collect_tombstones`].

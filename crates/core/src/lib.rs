@@ -14,6 +14,7 @@ mod frame;
 pub mod hash;
 mod horizon;
 pub mod host;
+mod journal;
 mod merge;
 mod order;
 mod prefetch;
@@ -33,6 +34,7 @@ pub use entries::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Changes, ExportOptions, Parts};
+pub use journal::JournalOptions;
 pub use merge::MergeReport;
 pub use stamp::{COUNTER_MAX, Dot, MILLIS_MAX, ReplicaId, Stamp};
 pub use value::{Value, decode_number, encode_number};

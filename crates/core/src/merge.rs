@@ -257,13 +257,14 @@ impl Dictionary {
 
     /// Joins H and HS of a frame, and drops the tombstones that they cover.
     pub(crate) fn join_horizon(&mut self, frame: &Frame<'_>, nodes: &mut FrameNodes<'_>) {
-        let mut raised = false;
+        let before = self.collected;
+        if let Some((replica, hlc)) = frame.collected {
+            self.raise_collected(Stamp { hlc, replica: frame.replica(replica) });
+        }
+        let mut raised = self.collected != before;
         for (replica, counter) in frame.horizon.iter() {
             let node = nodes.get(replica, self);
             raised |= self.horizon.raise(node, counter);
-        }
-        if let Some((replica, hlc)) = frame.collected {
-            self.raise_collected(Stamp { hlc, replica: frame.replica(replica) });
         }
         if raised {
             self.drop_collected();
@@ -284,7 +285,9 @@ impl Dictionary {
             !self.records.is_live(record) && self.is_below_horizon(self.records.dot(record))
         };
         let dropped: Vec<Record> = self.records.arrivals().filter(below).collect();
+        let mark = self.mark.as_ref().map_or(u64::MAX, |mark| mark.place);
         for &record in &dropped {
+            self.is_journal_broken |= self.records.place(record) >= mark;
             self.raise_collected(self.records.stamp(record, &self.nodes));
             self.drop_record(record);
         }
@@ -469,7 +472,7 @@ impl Dictionary {
             self.seen.except(origin.node, origin.counter, origin.counter);
         }
         let stamp_node = nodes.get(entry.stamp_replica, self);
-        Some(Fields { value: entry.value, hlc: entry.hlc, stamp_node, dot, origin, unsent: false })
+        Some(Fields { value: entry.value, hlc: entry.hlc, stamp_node, dot, origin })
     }
 
     fn merge_prefix(

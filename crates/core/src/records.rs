@@ -29,9 +29,8 @@ const KEY_MASK: u32 = (1 << KEY_BITS) - 1;
 const TAG_SHIFT: u32 = KEY_BITS;
 const INLINE_SHIFT: u32 = TAG_SHIFT + 4;
 const IN_HEAP: u32 = 15;
-const UNSENT: u32 = 1 << 19;
-const HAS_ORIGIN: u32 = 1 << 20;
-const DROPPED: u32 = 1 << 21;
+const HAS_ORIGIN: u32 = 1 << 19;
+const DROPPED: u32 = 1 << 20;
 
 const EMPTY: u64 = 0;
 const SLOTS_MIN: usize = 16;
@@ -59,7 +58,6 @@ pub(crate) struct Fields<'a> {
     pub stamp_node: u32,
     pub dot: NodeDot,
     pub origin: Option<NodeDot>,
-    pub unsent: bool,
 }
 
 /// A former state of a record: enough to put it back while nothing is packed.
@@ -249,15 +247,6 @@ impl Records {
         self.tag(record) == PREFIX
     }
 
-    pub fn is_unsent(&self, record: Record) -> bool {
-        self.meta(record) & UNSENT != 0
-    }
-
-    pub fn mark_sent(&mut self, record: Record) {
-        let meta = self.meta(record);
-        self.put_word(record, 32, meta & !UNSENT);
-    }
-
     pub fn fields(&self, record: Record) -> Fields<'_> {
         Fields {
             value: self.value(record),
@@ -265,7 +254,6 @@ impl Records {
             stamp_node: self.stamp_node(record),
             dot: self.dot(record),
             origin: self.origin(record),
-            unsent: self.is_unsent(record),
         }
     }
 
@@ -479,7 +467,7 @@ impl Records {
         self.log.truncate(usize_of(head - self.log_base));
     }
 
-    /// Gives an entry another stamp and dot; it becomes the latest arrival, and stays unsent if it was.
+    /// Gives an entry another stamp and dot; it becomes the latest arrival.
     pub fn restamp(
         &mut self,
         record: Record,
@@ -565,7 +553,6 @@ impl Records {
         let mut meta = key_length
             | u32::from(fields.value.tag) << TAG_SHIFT
             | low_half(inline) << INLINE_SHIFT;
-        meta |= if fields.unsent { UNSENT } else { 0 };
         meta |= if fields.origin.is_some() { HAS_ORIGIN } else { 0 };
         let mut header = [0; HEADER];
         header[0..8].copy_from_slice(&fields.hlc.to_le_bytes());
@@ -685,11 +672,26 @@ impl Records {
         }
     }
 
+    /// The place of a record in the log.
+    pub fn place(&self, record: Record) -> u64 {
+        self.log_base + u64::from(self.word(record, 24))
+    }
+
+    /// Moves the head up to `place`. The places between stay empty, unless the log is packed up to there: on demand, or when that would be due.
+    pub fn move_head(&mut self, place: u64, packs: bool) {
+        let empty = place - self.log_base - self.held as u64;
+        if packs || (place > self.head() && empty > (self.held + LOG_SLACK) as u64) {
+            self.pack_log(place);
+        } else {
+            self.log.resize(usize_of(place - self.log_base), 0);
+        }
+    }
+
     /// Packs log, arena and heap where too much of them is empty. Answers how records moved, if they did.
     pub fn pack(&mut self) -> Option<Moved> {
         debug_assert!(!self.keep_former);
         if self.log.len() - self.held > self.held + LOG_SLACK {
-            self.pack_log();
+            self.pack_log(self.head());
         }
         if self.wasted_heap > WASTE_MIN && self.wasted_heap * 2 > self.heap.len() {
             self.pack_heap();
@@ -698,8 +700,9 @@ impl Records {
         moves.then(|| self.pack_arena())
     }
 
-    fn pack_log(&mut self) {
-        self.log_base = self.head() - self.held as u64;
+    /// Packs the log so that it ends at `head`.
+    fn pack_log(&mut self, head: u64) {
+        self.log_base = head - self.held as u64;
         let mut log = core::mem::take(&mut self.log);
         log.retain(|&record| record != 0);
         self.marks.iter_mut().for_each(|marks| *marks = Marks::default());

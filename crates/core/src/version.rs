@@ -131,6 +131,26 @@ impl NodeVector {
         self.0.is_empty()
     }
 
+    /// Becomes the same as `other`, in the memory that it has.
+    pub fn copy(&mut self, other: &Self) {
+        self.0.clone_from(&other.0);
+    }
+
+    /// Calls back with the nodes whose counters differ, ascending.
+    pub fn differences(&self, other: &Self, mut take: impl FnMut(u32)) {
+        let both = self.0.len().min(other.0.len());
+        // Most vectors are equal almost everywhere.
+        if self.0[..both] != other.0[..both] {
+            for (node, (a, b)) in (0..).zip(self.0.iter().zip(&other.0)) {
+                if a != b {
+                    take(node);
+                }
+            }
+        }
+        let longer = if self.0.len() > both { self } else { other };
+        longer.iter().filter(|&(node, _)| node as usize >= both).for_each(|(node, _)| take(node));
+    }
+
     /// The nodes that have a counter, with it.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
         (0..).zip(self.0.iter().copied()).filter(|&(_, counter)| counter > 0)
@@ -168,6 +188,33 @@ impl Seen {
     /// The greatest counter seen of `node`.
     pub fn greatest(&self, node: u32) -> u64 {
         self.exceptions(node).and_then(Runs::last).unwrap_or_else(|| self.vector(node))
+    }
+
+    /// Becomes the same as `other`, in the memory that it has.
+    pub fn copy(&mut self, other: &Self) {
+        self.vector.copy(&other.vector);
+        if self.excepted == 0 && other.excepted == 0 {
+            return;
+        }
+        self.exceptions.resize_with(other.exceptions.len(), Runs::default);
+        for (runs, others) in self.exceptions.iter_mut().zip(&other.exceptions) {
+            if runs != others {
+                runs.0.clone_from(&others.0);
+            }
+        }
+        self.excepted = other.excepted;
+    }
+
+    /// The nodes whose closed counters are others than in `other`, and those whose exceptions are; both ascending.
+    pub fn differences(&self, other: &Self) -> (Vec<u32>, Vec<u32>) {
+        let (mut closed, mut excepted) = (Vec::new(), Vec::new());
+        self.vector.differences(&other.vector, |node| closed.push(node));
+        if self.excepted > 0 || other.excepted > 0 {
+            let longest = self.exceptions.len().max(other.exceptions.len());
+            let nodes = (0..).take(longest);
+            excepted.extend(nodes.filter(|&node| self.exceptions(node) != other.exceptions(node)));
+        }
+        (closed, excepted)
     }
 
     /// The greatest counter up to which everything of `node` was seen.

@@ -1,0 +1,67 @@
+//! Files that one opener has for itself: of all processes, and of all openers in this one.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+
+use napi::Env;
+use napi_derive::napi;
+
+use crate::addon;
+
+/// The locks of one environment, which end with it.
+#[derive(Default)]
+pub struct Locks {
+    files: BTreeMap<u32, File>,
+    /// Never given twice, so that nobody releases the lock of another.
+    next: u32,
+}
+
+/// Opens a file for writing, makes it if need be, and takes it for this opener alone. Answers a number for [`unlock_file`], or
+/// −1 when somebody else has it. Never waits.
+///
+/// # Errors
+///
+/// With the `code` of the system when the file cannot be opened or locked.
+#[napi(catch_unwind)]
+pub fn lock_file(env: Env, path: String) -> Result<f64, napi::Error<String>> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(|error| failed("opened", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(-1.0),
+        Err(TryLockError::Error(error)) => return Err(failed("locked", &path, &error)),
+    }
+    // SAFETY: the environment is that of the running call, and asked once in it.
+    let Some(addon) = (unsafe { addon::of(env.raw()) }) else {
+        return Err(failed("locked", &path, &io::Error::from(ErrorKind::Unsupported)));
+    };
+    let number = addon.locks.next;
+    addon.locks.next += 1;
+    addon.locks.files.insert(number, file);
+    Ok(f64::from(number))
+}
+
+/// Releases a lock; nothing when that was done already.
+#[napi(catch_unwind)]
+pub fn unlock_file(env: Env, number: u32) {
+    // SAFETY: the environment is that of the running call, and asked once in it.
+    if let Some(addon) = unsafe { addon::of(env.raw()) } {
+        addon.locks.files.remove(&number);
+    }
+}
+
+fn failed(what: &str, path: &str, error: &io::Error) -> napi::Error<String> {
+    let code = match error.kind() {
+        ErrorKind::NotFound => "ENOENT",
+        ErrorKind::PermissionDenied => "EACCES",
+        ErrorKind::IsADirectory => "EISDIR",
+        ErrorKind::NotADirectory => "ENOTDIR",
+        ErrorKind::ReadOnlyFilesystem => "EROFS",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "ENOSPC",
+        ErrorKind::InvalidInput | ErrorKind::InvalidFilename => "EINVAL",
+        ErrorKind::Unsupported => "ENOTSUP",
+        _ => "EIO",
+    };
+    napi::Error::new(code.to_owned(), format!("{code}: {path} cannot be {what}: {error}"))
+}
