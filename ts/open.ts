@@ -232,7 +232,10 @@ class Opening {
       takeOver: async () => {
         const kept = createDictionary({ engine });
         try {
-          for await (const frame of persistence.load()) internalsOf(kept).entries.replay(frame);
+          for await (const frame of persistence.load()) {
+            internalsOf(kept).entries.replay(frame);
+            this.#attributes.load(readJournal(frame)?.attributes ?? []);
+          }
           const delta = kept.deltaSince(dictionary.version());
           internals.merge(delta, { adopt: false, isOwn: true });
         } finally {

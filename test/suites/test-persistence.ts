@@ -1,7 +1,7 @@
 /** Runs the cases of ./persistence.ts under vitest. */
 
 import { loadEngine } from "lastwrite";
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { persistenceCases, type PlaceUnderTest } from "./persistence.ts";
 
@@ -17,26 +17,21 @@ export function testPersistence(
   { without = {} }: PersistenceTestOptions = {},
 ): void {
   describe(`persistence: ${name}`, () => {
-    for (const { name: sentence, run } of persistenceCases) {
-      const reason = without[sentence];
-      if (reason !== undefined) {
-        test.skip(`${sentence} (${reason})`, () => {});
-        continue;
+    test.for(persistenceCases)("$name", async (persistenceCase, { skip }) => {
+      const reason = without[persistenceCase.name];
+      if (reason !== undefined) skip(reason);
+      const place = await make();
+      try {
+        const engines = [
+          await loadEngine(),
+          await loadEngine({ backend: "script" }),
+          await loadEngine({ backend: "wasm" }),
+        ] as const;
+        // The cases assert by themselves, so that a page can run them.
+        await expect(persistenceCase.run({ place, engines })).resolves.toBeUndefined();
+      } finally {
+        await place.remove();
       }
-      // eslint-disable-next-line vitest/expect-expect -- The cases assert by themselves, so that a page can run them.
-      test(sentence, async () => {
-        const place = await make();
-        try {
-          const engines = [
-            await loadEngine(),
-            await loadEngine({ backend: "script" }),
-            await loadEngine({ backend: "wasm" }),
-          ] as const;
-          await run({ place, engines });
-        } finally {
-          await place.remove();
-        }
-      });
-    }
+    });
   });
 }

@@ -17,9 +17,9 @@ export class StoreEmitter {
     this.#listeners.set(name, listeners);
     // One function may listen twice, and each time is ended alone.
     const own = (event: StoreEvents[Name]): void => listener(event);
-    listeners.add(own as AnyListener);
+    listeners.add(own);
     return () => {
-      listeners.delete(own as AnyListener);
+      listeners.delete(own);
     };
   }
 

@@ -35,7 +35,7 @@ export class Attributes {
   }
 
   /** Takes over what was kept. */
-  load(kept: ReadonlyMap<string, Uint8Array | undefined>): void {
+  load(kept: Iterable<readonly [name: string, value: Uint8Array | undefined]>): void {
     for (const [name, value] of kept) this.#put(name, value);
   }
 

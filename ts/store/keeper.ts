@@ -160,7 +160,7 @@ export class Keeper {
   /** Writes until nobody waits any more. */
   async #write(): Promise<void> {
     // What is written and asked for at this same moment goes along.
-    await undefined;
+    await nextTurn();
     do {
       clearTimeout(this.#timer);
       this.#timer = undefined;
@@ -173,20 +173,19 @@ export class Keeper {
         return;
       }
       for (const { resolve } of waiters) resolve();
-      for (let turn = 0; turn < SHARED_TURNS; turn++) await undefined;
+      for (let turn = 0; turn < SHARED_TURNS; turn++) await nextTurn();
     } while (this.#waiters.length > 0);
   }
 
   async #writeOnce(sync: boolean): Promise<void> {
-    const isLate = this.#pending !== undefined;
-    if (!isLate && (this.#needsWhole || this.#entries.isJournalBroken())) {
+    // One that failed before comes first: what it tells is in no other one.
+    if (this.#pending !== undefined && !this.#isBroken) await this.#append(sync);
+    if (this.#isBroken) {
       await this.#folding;
       await this.replace();
       return;
     }
     await this.#append(sync);
-    // What was asked for may have been written after the frame that failed.
-    if (isLate) await this.#append(sync);
     if (this.#isFoldDue()) await this.#fold();
   }
 
@@ -205,6 +204,11 @@ export class Keeper {
     this.#logBytes += frame.length;
     this.#listener.appended(frame);
     this.#kept(head);
+  }
+
+  /** Whether what changed can only be told as a whole. */
+  get #isBroken(): boolean {
+    return this.#needsWhole || this.#entries.isJournalBroken();
   }
 
   #takeJournal(): Journal | undefined {
@@ -236,7 +240,8 @@ export class Keeper {
   }
 
   #isFoldDue(): boolean {
-    if (this.#persistence.keepsRows === true || this.#folding !== undefined) return false;
+    const { keepsRows = false } = this.#persistence;
+    if (keepsRows || this.#folding !== undefined || this.#isBroken) return false;
     return this.#logBytes > Math.max(this.#foldBytesMin, FOLD_FACTOR * this.#wholeBytes);
   }
 
@@ -311,6 +316,11 @@ export function asStoreError(error: unknown, { name }: Persistence): LastwriteEr
   return new LastwriteError("storage-unavailable", `${name} cannot be used: ${why}`, {
     cause: error,
   });
+}
+
+/** Resolves after what is waiting now. */
+function nextTurn(): Promise<void> {
+  return Promise.resolve();
 }
 
 function lengthOf(frames: readonly Uint8Array[]): number {

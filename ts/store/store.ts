@@ -8,7 +8,6 @@ import type {
   MergeResult,
   PartsOptions,
   ReadRange,
-  Report,
   RestampOptions,
   Stamp,
   WriteOptions,
