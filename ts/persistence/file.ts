@@ -1,0 +1,163 @@
+/** Keeps a store in one file, on Node: the embedded default, without any dependency. */
+
+import { realpath } from "node:fs/promises";
+import path from "node:path";
+
+import { LastwriteError } from "../errors.ts";
+import { lockFile } from "#files";
+
+import type { LostBytes, OpenContext, Persistence, WriteContext } from "./contract.ts";
+import { diskError, nodeDisk } from "./disk-node.ts";
+import { type LogFile, openLogFile } from "./log-file.ts";
+
+export interface FilePersistenceOptions {
+  /**
+   * `"os"`: the operating system keeps others out, of all processes and threads, until the store is closed or its process has ended in whatever way; by `<path>.lock`, a file
+   * that stays. It needs the native addon, whichever engine runs. `"none"`: the caller sees to it that nobody else writes; two writers destroy each other's
+   * records. Default: "os".
+   */
+  readonly lock?: "os" | "none";
+}
+
+/**
+ * Keeps a store in the file at `path`, which is made when it is opened for writing; its folder has to be there. Beside it lie `<path>.lock`, and `<path>.new` while the file is
+ * being replaced. docs/persistence/file.md tells what it promises.
+ *
+ * `open` rejects with `store-locked` at once when somebody else has the file for writing; with `storage-unavailable` when the folder is missing or the file may not be used, when there is
+ * no addon to lock with, and for reading when there is no file. What is wrong in the file is said by the reading of it: `store-corrupt` with the place, `store-newer`.
+ * Writing rejects with `store-full` and `storage-unavailable`, after which it may be tried again, and with `store-poisoned` once a sync has failed, until it is closed and opened again.
+ *
+ * An append is one write, and with `sync` one more call to the disk; a replacement writes all of the state to another file, while appends go on.
+ *
+ * Throws `invalid-argument` for an empty path or an unknown lock.
+ */
+export function filePersistence(
+  file: string,
+  { lock = "os" }: FilePersistenceOptions = {},
+): Persistence {
+  if (typeof file !== "string" || file === "" || file.includes("\0")) {
+    throw new LastwriteError("invalid-argument", "a store file needs a path that is not empty");
+  }
+  if (lock !== "os" && lock !== "none") {
+    throw new LastwriteError(
+      "invalid-argument",
+      `there is no lock ${JSON.stringify(lock)}; choose "os" or "none"`,
+    );
+  }
+  return new FilePersistence(path.resolve(file), lock);
+}
+
+class FilePersistence implements Persistence {
+  readonly name: string;
+  readonly replacesAside = true;
+  readonly #lock: "os" | "none";
+  #log: LogFile | undefined;
+  #release: (() => void) | undefined;
+  #isSuspect = false;
+
+  constructor(name: string, lock: "os" | "none") {
+    this.name = name;
+    this.#lock = lock;
+  }
+
+  get isCopy(): boolean {
+    return this.#log?.isCopy ?? false;
+  }
+
+  async open({ access }: OpenContext): Promise<void> {
+    if (this.#log !== undefined) {
+      throw new LastwriteError("store-locked", `${this.name} is open already; close it first`);
+    }
+    const real = await realName(this.name);
+    try {
+      if (access === "write" && this.#lock === "os") this.#release = lockOf(real);
+      const isSuspect = this.#isSuspect;
+      this.#log = await openLogFile(nodeDisk(), real, { access, isSuspect });
+    } catch (error) {
+      this.#unlock();
+      throw error;
+    }
+  }
+
+  load(): AsyncIterable<Uint8Array> {
+    return this.#openLog().load();
+  }
+
+  async append(frame: Uint8Array, context: WriteContext): Promise<void> {
+    await this.#openLog().append(frame, context);
+  }
+
+  async replace(frames: Iterable<Uint8Array>): Promise<void> {
+    await this.#openLog().replace(frames);
+  }
+
+  salvage(): AsyncIterable<Uint8Array | LostBytes> {
+    return this.#openLog().salvage();
+  }
+
+  async close(): Promise<void> {
+    const log = this.#log;
+    this.#log = undefined;
+    try {
+      await log?.close();
+    } finally {
+      this.#isSuspect = log?.isSuspect ?? this.#isSuspect;
+      this.#unlock();
+    }
+  }
+
+  #openLog(): LogFile {
+    if (this.#log === undefined) {
+      throw new LastwriteError("store-closed", `${this.name} is not open; open it first`);
+    }
+    return this.#log;
+  }
+
+  #unlock(): void {
+    this.#release?.();
+    this.#release = undefined;
+  }
+}
+
+/** The name of the file itself: who opens it by a symbolic link shares its lock, and does not replace the link. */
+async function realName(name: string): Promise<string> {
+  try {
+    return await realpath(name);
+  } catch (error) {
+    if (error instanceof Error && Reflect.get(error, "code") === "ENOENT")
+      return inRealFolder(name);
+    throw diskError(error as NodeJS.ErrnoException, name);
+  }
+}
+
+async function inRealFolder(name: string): Promise<string> {
+  const folder = path.dirname(name);
+  try {
+    return path.join(await realpath(folder), path.basename(name));
+  } catch (error) {
+    throw new LastwriteError(
+      "storage-unavailable",
+      `there is no folder ${folder} for ${path.basename(name)}; make it first`,
+      { cause: error },
+    );
+  }
+}
+
+/** `store-locked` says itself what to do; the rest is of the disk, but for a lack of the addon. */
+function lockOf(name: string): () => void {
+  try {
+    const held = lockFile(`${name}.lock`);
+    return () => held.release();
+  } catch (error) {
+    if (error instanceof LastwriteError && error.code === "storage-unavailable") {
+      throw new LastwriteError(
+        error.code,
+        `${error.message}; or open it with { lock: "none" } where nobody else can`,
+        { cause: error },
+      );
+    }
+    throw error instanceof LastwriteError
+      ? error
+      : diskError(error as NodeJS.ErrnoException, `${name}.lock`);
+  }
+}
