@@ -34,8 +34,10 @@ describe("examples run, and print what they say", () => {
 });
 
 function documents(): string[] {
-  const docs = readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`);
-  return ["README.md", ...docs].filter((name) => name.endsWith(".md") && exists(name));
+  const pages = ["docs", "docs/persistence"].flatMap((folder) =>
+    readdirSync(path.join(root, folder)).map((name) => `${folder}/${name}`),
+  );
+  return ["README.md", ...pages].filter((name) => name.endsWith(".md") && exists(name));
 }
 
 function sources(): string[] {
@@ -105,6 +107,8 @@ const AsyncFunction = (async () => {}).constructor as new (
 
 /** The package is its sources; everything else comes from where it always does. */
 async function load(name: string): Promise<unknown> {
+  const [, adapter] = /^lastwrite\/persistence\/([a-z]+)$/u.exec(name) ?? [];
+  if (adapter !== undefined) return import(`../ts/persistence/${adapter}.ts`);
   switch (name) {
     case "lastwrite":
       return import("../ts/index.ts");
