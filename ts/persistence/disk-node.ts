@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 
 import { LastwriteError } from "../errors.ts";
-import { fileIdentity } from "#files";
+import { fileIdentity } from "./files.ts";
 
 import type { Disk, DiskFile } from "./disk.ts";
 
