@@ -30,8 +30,8 @@ export interface Found {
   readonly failure: Failure | undefined;
 }
 
-/** Steps that lead to what is rare among random ones: see `absences` and `rumours`. */
-export type Plan = "absences" | "rumours";
+/** Steps that lead to what is rare among random ones: see `absences` and `rumours`; `storage` is about journals and crashes. */
+export type Plan = "absences" | "rumours" | "storage";
 
 export interface SearchOptions {
   readonly firstSeed: number;
@@ -106,7 +106,7 @@ function shrink(seed: number, history: History, engineOf: EngineOf): Failure {
 /** The history of a seed, and of a plan if one is given. */
 export function randomHistory(seed: number, plan?: Plan): History {
   const random = seededRandom(seed);
-  const traits = plan === undefined ? randomTraits(random) : plannedTraits;
+  const traits = traitsOf(plan, random);
   const replicaCount = random.pick(traits.clones ? [2, 3, 3] : [2, 3, 3, 3, 4, 4, 5]);
   const setup: Setup = {
     seed,
@@ -136,8 +136,10 @@ function plannedSteps(
   { collection }: Traits,
   random: Random,
 ): Step[] {
+  if (plan === "storage" && random.once(2)) return [];
   const chosen =
-    plan ?? (collection ? [undefined, "absences", "rumours"][random.below(3)] : undefined);
+    (plan === "storage" ? "absences" : plan) ??
+    (collection ? [undefined, "absences", "rumours"][random.below(3)] : undefined);
   if (chosen === "absences") return absences(replicaCount, random);
   return chosen === "rumours" ? rumours(replicaCount, random) : [];
 }
@@ -150,6 +152,7 @@ const plannedTraits: Traits = {
   relaxed: false,
   streams: false,
   explicit: true,
+  journals: false,
 };
 
 /** One removes what only he has heard of, and others hear of the removal alone. */
@@ -209,6 +212,12 @@ function randomStep(action: Action, random: Random, replica?: number): Step {
 /** Nested below prefixes, and one equal to a prefix. */
 const allKeys = ["k", "p/x", "p/q/y", "p/q/", "z", "p/"];
 
+function traitsOf(plan: Plan | undefined, random: Random): Traits {
+  if (plan === undefined) return randomTraits(random);
+  if (plan !== "storage") return plannedTraits;
+  return { ...randomTraits(random), crashes: true, journals: true };
+}
+
 function randomTraits(random: Random): Traits {
   const collection = !random.once(3);
   const clones = !collection && random.once(2);
@@ -220,6 +229,7 @@ function randomTraits(random: Random): Traits {
     relaxed: !clones && random.once(6),
     streams: random.once(3),
     explicit: random.once(2),
+    journals: false,
   };
 }
 
@@ -240,12 +250,12 @@ function weighted(traits: Traits): Action[] {
     ["acknowledge", traits.collection ? 4 : 0],
     ["collect", traits.collection ? 3 : 0],
     ["gather", traits.collection ? 8 : 0],
-    ["save", 2],
+    ["save", traits.journals ? 9 : 2],
     ["crash", traits.crashes ? 3 : 0],
     ["leave", traits.collection ? 2 : 0],
     ["return", traits.collection ? 3 : 0],
     // Among copies a snapshot's version proves nothing of what it lacks, and without collection nobody has to re-read.
-    ["reread", traits.clones ? 0 : 1],
+    ["reread", traits.clones ? 0 : traits.journals ? 3 : 1],
     ["copy", traits.clones ? 2 : 0],
     ["time", 4],
     ["skew", traits.drift ? 4 : 0],

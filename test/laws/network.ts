@@ -7,6 +7,9 @@
  * known to the collector, what a stream starts from. It keeps rules 6 to 10 of docs/design.md so that what fails
  * is the engine. Not modelled: handing over the collector, ranges at a known horizon (they only repair clones
  * here), and transactions.
+ *
+ * What is durable are journals: whole ones as a rule, and with the trait `journals` those that a store takes, of which the
+ * replica is put together again after a crash.
  */
 
 import {
@@ -19,6 +22,7 @@ import {
 } from "../../ts/engine/contract.ts";
 import { fromHex, sameBytes, toHex } from "../suites/bytes.ts";
 import { errorCode, errorSide } from "../suites/failures.ts";
+import { onlyPart } from "../suites/replicas.ts";
 import {
   TAG,
   emptyVersion,
@@ -46,6 +50,7 @@ import {
   supersedes,
   type Write,
 } from "./oracle.ts";
+import { withWitness, type Witnessed } from "./witness.ts";
 
 /** What may happen in a history. Rare things are found sooner where little else happens. */
 export interface Traits {
@@ -57,6 +62,8 @@ export interface Traits {
   readonly relaxed: boolean;
   readonly streams: boolean;
   readonly explicit: boolean;
+  /** What is durable is the log of a store, and a replica that comes back has to be as it was at the last journal. */
+  readonly journals: boolean;
 }
 
 export interface Setup {
@@ -128,7 +135,9 @@ export function play(
 export const driftMaxMs = 100;
 
 interface Print {
+  /** A whole journal: all of the state. */
   readonly frame: Uint8Array;
+  /** In key order. */
   readonly entries: readonly FrameEntry[];
   readonly version: VersionSet;
   readonly versionText: string;
@@ -140,7 +149,12 @@ interface Print {
 
 /** What a store has on disk. */
 interface Saved {
+  /** To be replayed. */
+  readonly frames: readonly Uint8Array[];
+  /** The state as a whole journal. */
   readonly frame: Uint8Array;
+  /** The state by other calls. */
+  readonly facts: string;
   readonly id: ReplicaId;
   readonly seen: ReadonlySet<Write>;
   readonly known: ReadonlyMap<number, VersionSet>;
@@ -151,6 +165,8 @@ interface Node {
   readonly name: string;
   id: ReplicaId;
   dictionary: EngineDictionary;
+  /** To look at without moving the mark of its journals. */
+  witness: EngineDictionary;
   offsetMs: number;
   /** The writes that its state stands on. */
   seen: Set<Write>;
@@ -229,6 +245,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
   let timeMs = 10_000;
   let idCount = 0;
   let valueCount = 0;
+  let journalCount = 0;
 
   for (let number = 0; number < setup.replicaCount; number += 1) addNode(undefined);
   for (const number of setup.known) {
@@ -246,13 +263,15 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
   function addNode(original: Node | undefined): Node {
     const number = nodes.length;
     const id = original?.id ?? freshId();
-    const frame = original === undefined ? undefined : printOf(original).frame;
-    const dictionary = open(number, id, frame);
+    const frames = original === undefined ? [] : framesOfCopy(original);
+    const opened = open(number, id, frames);
+    // What the original has sent may not be restamped by the copy.
+    if (original !== undefined) opened.dictionary.setReplicaId(fromHex(id));
     const node: Node = {
       number,
       name: String.fromCodePoint(65 + number),
       id,
-      dictionary,
+      ...opened,
       offsetMs: original?.offsetMs ?? 0,
       seen: new Set(original?.seen),
       saves: [],
@@ -265,17 +284,25 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
       lastPrint: undefined,
     };
     nodes.push(node);
-    save(node);
+    saveBehind(node, frames);
     return node;
   }
 
-  function open(number: number, id: ReplicaId, frame: Uint8Array | undefined): EngineDictionary {
-    return engineOf(number).create({
-      replicaId: fromHex(id),
-      spareId: fromHex(freshId()),
-      driftMaxMs,
-      ...(frame === undefined ? {} : { snapshot: [frame] }),
-    });
+  function framesOfCopy(original: Node): readonly Uint8Array[] {
+    if (!traits.journals) return [printOf(original).frame];
+    save(original);
+    return original.saves.at(-1)?.frames ?? [];
+  }
+
+  function open(number: number, id: ReplicaId, frames: readonly Uint8Array[]): Witnessed {
+    const engine = engineOf(number);
+    const options = { replicaId: fromHex(id), spareId: fromHex(freshId()), driftMaxMs };
+    const dictionary = engine.create(options);
+    const opened = traits.journals
+      ? withWitness(dictionary, engine.create(options))
+      : { dictionary, witness: dictionary };
+    for (const frame of frames) opened.dictionary.replay(frame);
+    return opened;
   }
 
   function nodeAt(number: number): Node {
@@ -303,17 +330,41 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
   // ——— Durability (rule 7)
 
   function save(node: Node): void {
-    if (!node.dirty) return;
+    if (node.dirty) saveBehind(node, node.saves.at(-1)?.frames ?? []);
+  }
+
+  function saveBehind(node: Node, stored: readonly Uint8Array[]): void {
     const { frame } = printOf(node);
-    const saved = { frame, id: node.id, seen: new Set(node.seen), known: new Map(node.known) };
+    const frames = traits.journals ? journaled(node, stored) : [frame];
+    const seen = new Set(node.seen);
+    const known = new Map(node.known);
+    const saved = { frames, frame, facts: factsOf(node.dictionary), id: node.id, seen, known };
     if (node.mustSync || !traits.relaxed) node.saves = [];
     node.saves.push(saved);
     node.dirty = false;
     node.mustSync = false;
   }
 
+  /** The log of a store: what changed behind what is there, or all of it instead. */
+  function journaled(node: Node, stored: readonly Uint8Array[]): readonly Uint8Array[] {
+    journalCount += 1;
+    const whole =
+      node.dictionary.isJournalBroken() ||
+      Math.imul(journalCount ^ setup.seed, 0x9e3779b1) >>> 28 === 0;
+    const frames = node.dictionary.journal(noBytes, whole ? { whole, partBytesMax: 60 } : {});
+    log(`${node.name} journals ${frames.length} frames${whole ? ", all of it" : ""}`);
+    return whole ? frames : [...stored, ...frames];
+  }
+
   function crash(node: Node, number: number): void {
-    const relaxed = traits.relaxed && number % 2 === 0;
+    // A store that is closed has nothing to lose, and knows what it sent.
+    const isClosed = traits.journals && number % 5 === 0;
+    if (isClosed) {
+      node.dirty = true;
+      node.mustSync = true;
+      save(node);
+    }
+    const relaxed = traits.relaxed && !isClosed && number % 2 === 0;
     const saved = relaxed ? node.saves[(number >>> 1) % node.saves.length] : node.saves.at(-1);
     if (saved === undefined) throw new Error("nothing was ever saved");
     const version = readVersion(saved.frame);
@@ -323,7 +374,10 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     }
     node.id = relaxed ? freshId() : saved.id;
     node.dictionary.close();
-    node.dictionary = open(node.number, node.id, saved.frame);
+    Object.assign(node, open(node.number, node.id, saved.frames));
+    checkReopened(node, saved);
+    // What was sent since the last journal is not known any more.
+    if (!isClosed) node.dictionary.setReplicaId(fromHex(node.id));
     node.seen = new Set(saved.seen);
     node.known = new Map(saved.known);
     node.saves = [{ ...saved, id: node.id }];
@@ -334,18 +388,41 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     changed(node);
   }
 
+  /** A replica that comes back is as it was when it saved. */
+  function checkReopened(node: Node, saved: Saved): void {
+    const facts = factsOf(node.dictionary);
+    if (facts !== saved.facts)
+      fail(`${node.name} came back as\n  ${facts}, and was\n  ${saved.facts}`);
+    const frame = wholeJournal(node.witness);
+    if (!sameBytes(frame, saved.frame))
+      fail(`${node.name} came back as\n  ${toHex(frame)}, and was\n  ${toHex(saved.frame)}`);
+    if (!traits.journals) return;
+    const { dictionary } = open(node.number, node.id, saved.frames);
+    const keysInOrder = readEntries(dictionary.changesSince(0).frame).map(({ key }) => key);
+    dictionary.close();
+    if (
+      keysInOrder.join("|") !==
+      readEntries(frame)
+        .map(({ key }) => key)
+        .join("|")
+    )
+      fail(`${node.name} came back with its changes in another order`);
+  }
+
   /** Whatever leaves a replica is durable before. */
   function exported<Result>(node: Node, make: (dictionary: EngineDictionary) => Result): Result {
     save(node);
-    return make(node.dictionary);
+    const result = make(node.dictionary);
+    // The floor may have risen.
+    node.print = undefined;
+    return result;
   }
 
   // ——— What a replica holds, and the checks of every step
 
   function printOf(node: Node): Print {
     if (node.print !== undefined) return node.print;
-    const [frame] = node.dictionary.snapshot({ ownStorage: true });
-    if (frame === undefined) throw fail("a snapshot without parts");
+    const frame = wholeJournal(node.witness);
     const { lastPrint } = node;
     if (lastPrint !== undefined && sameBytes(lastPrint.frame, frame)) {
       node.print = lastPrint;
@@ -353,7 +430,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     }
     const version = readVersion(frame);
     const horizon = readHorizon(frame);
-    const entries = readEntries(frame);
+    const entries = readEntries(frame).toSorted(compareNames);
     node.print = {
       frame,
       entries,
@@ -1024,12 +1101,8 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
       const middle = nodeAt(round);
       for (const node of nodes) if (node !== middle) heal(node, middle);
       for (const node of nodes) if (node !== middle) heal(middle, node);
-      const [first, ...others] = nodes;
-      if (
-        first !== undefined &&
-        others.every((node) => sameBytes(printOf(node).frame, printOf(first).frame))
-      )
-        return;
+      const [first, ...others] = nodes.map(({ dictionary }) => onlyPart(dictionary.snapshot()));
+      if (first !== undefined && others.every((snapshot) => sameBytes(snapshot, first))) return;
     }
     fail(
       `the replicas stay different:\n${nodes.map((node) => `  ${node.name} ${printOf(node).versionText} H ${printOf(node).horizonText}: ${printOf(node).entriesText}`).join("\n")}`,
@@ -1094,6 +1167,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
       for (const node of nodes) {
         node.offsetMs = 0;
         node.away = false;
+        if (traits.journals) crash(node, 0);
       }
       timeMs += 1_000_000;
       exchangeAll();
@@ -1113,6 +1187,32 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
 /** Chooses one part and no stamp limit in `optionsFor`. */
 const wholeDelta = 48;
 const noWrites: ReadonlySet<Write> = new Set();
+const noBytes = new Uint8Array(0);
+
+function wholeJournal(dictionary: EngineDictionary): Uint8Array {
+  return onlyPart(dictionary.journal(noBytes, { whole: true }));
+}
+
+/** What can be asked without changing anything, as text. */
+function factsOf(dictionary: EngineDictionary): string {
+  const bytes = [
+    dictionary.digest(),
+    dictionary.replicaId(),
+    dictionary.version(),
+    dictionary.horizon(),
+    dictionary.hashes(new Uint8Array(16), new Uint8Array(9)),
+  ];
+  return [dictionary.size(), dictionary.head(), ...bytes.map(toHex)].join(" ");
+}
+
+/** By key bytes, a prefix tombstone first. */
+function compareNames(left: FrameEntry, right: FrameEntry): number {
+  const isPrefix = ({ tag }: FrameEntry): number => Number(tag === TAG.prefixTombstone);
+  return (
+    Buffer.compare(Buffer.from(left.key), Buffer.from(right.key)) ||
+    isPrefix(right) - isPrefix(left)
+  );
+}
 
 function pick<Item>(items: readonly Item[], number: number): Item {
   const item = items[number % items.length];

@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 import type { Engine } from "../../ts/engine/contract.ts";
-import type { Plan } from "./history.ts";
+import { failureOf, randomHistory, search, type Failure, type Plan } from "./history.ts";
 
 export interface Edit {
   /** Below ts/. */
@@ -250,7 +250,7 @@ export const variants: readonly Variant[] = [
     edits: [
       {
         file: "engine/script/export.ts",
-        from: "held.isUnsent = false; state.raiseFloor(held.stamp);",
+        from: "if (dot.replicaId === state.replicaId) state.raiseFloor(stamp);",
         to: "",
       },
     ],
@@ -260,6 +260,9 @@ export const variants: readonly Variant[] = [
     edits: [{ file: "engine/script/merge.ts", from: "if (isCloned) takeSpareId(state);", to: "" }],
   },
 ];
+
+/** How long `noticed` may search. */
+export const searchBudgetMs = 60_000;
 
 /** The script engine with these edits. */
 export async function plantedEngine({ edits }: Variant): Promise<Engine> {
@@ -302,6 +305,32 @@ export async function plantedEngine({ edits }: Variant): Promise<Engine> {
   }
 }
 
+/** Looks for a history that the variant does not get through, and the right engine does. */
+export async function noticed(
+  variant: Variant,
+): Promise<{ readonly count: number; readonly failure: Failure | undefined }> {
+  const rightEngine = await plantedEngine({ name: "nothing", edits: [] });
+  const engine = await plantedEngine(variant);
+  const start = performance.now();
+  const { plan } = variant;
+  let count = 0;
+  for (;;) {
+    const found = search(() => engine, {
+      firstSeed: count + 1,
+      count: historyCount - count,
+      budgetMs: searchBudgetMs,
+      elapsedMs: () => performance.now() - start,
+      ...(plan === undefined ? {} : { plan }),
+    });
+    count += found.count;
+    if (found.failure === undefined) return { count, failure: undefined };
+    const isOwn =
+      failureOf(randomHistory(found.failure.seed, plan), () => rightEngine) === undefined;
+    if (isOwn) return { count, failure: found.failure };
+  }
+}
+
+const historyCount = 20_000;
 const sources = fileURLToPath(new URL("../../ts", import.meta.url));
 
 function edited(source: string, { file, from, to }: Edit): string {

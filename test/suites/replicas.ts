@@ -42,7 +42,7 @@ export function stateOf(dictionary: EngineDictionary): string {
 }
 
 export function wholeSnapshot(dictionary: EngineDictionary): Uint8Array {
-  return onlyPart(dictionary.snapshot({ ownStorage: true }));
+  return onlyPart(dictionary.snapshot());
 }
 
 export function wholeDelta(dictionary: EngineDictionary, base?: Uint8Array): Uint8Array {
