@@ -6,9 +6,9 @@ import path from "node:path";
 import { LastwriteError } from "../errors.ts";
 import { lockFile } from "#files";
 
-import type { LostBytes, OpenContext, Persistence, WriteContext } from "./contract.ts";
+import type { Persistence } from "./contract.ts";
 import { diskError, nodeDisk } from "./disk-node.ts";
-import { type LogFile, openLogFile } from "./log-file.ts";
+import { logPersistence } from "./log-persistence.ts";
 
 export interface FilePersistenceOptions {
   /**
@@ -44,79 +44,12 @@ export function filePersistence(
       `there is no lock ${JSON.stringify(lock)}; choose "os" or "none"`,
     );
   }
-  return new FilePersistence(path.resolve(file), lock);
-}
-
-class FilePersistence implements Persistence {
-  readonly name: string;
-  readonly replacesAside = true;
-  readonly #lock: "os" | "none";
-  #log: LogFile | undefined;
-  #release: (() => void) | undefined;
-  #isSuspect = false;
-
-  constructor(name: string, lock: "os" | "none") {
-    this.name = name;
-    this.#lock = lock;
-  }
-
-  get isCopy(): boolean {
-    return this.#log?.isCopy ?? false;
-  }
-
-  async open({ access }: OpenContext): Promise<void> {
-    if (this.#log !== undefined) {
-      throw new LastwriteError("store-locked", `${this.name} is open already; close it first`);
-    }
-    const real = await realName(this.name);
-    try {
-      if (access === "write" && this.#lock === "os") this.#release = lockOf(real);
-      const isSuspect = this.#isSuspect;
-      this.#log = await openLogFile(nodeDisk(), real, { access, isSuspect });
-    } catch (error) {
-      this.#unlock();
-      throw error;
-    }
-  }
-
-  load(): AsyncIterable<Uint8Array> {
-    return this.#openLog().load();
-  }
-
-  async append(frame: Uint8Array, context: WriteContext): Promise<void> {
-    await this.#openLog().append(frame, context);
-  }
-
-  async replace(frames: Iterable<Uint8Array>): Promise<void> {
-    await this.#openLog().replace(frames);
-  }
-
-  salvage(): AsyncIterable<Uint8Array | LostBytes> {
-    return this.#openLog().salvage();
-  }
-
-  async close(): Promise<void> {
-    const log = this.#log;
-    this.#log = undefined;
-    try {
-      await log?.close();
-    } finally {
-      this.#isSuspect = log?.isSuspect ?? this.#isSuspect;
-      this.#unlock();
-    }
-  }
-
-  #openLog(): LogFile {
-    if (this.#log === undefined) {
-      throw new LastwriteError("store-closed", `${this.name} is not open; open it first`);
-    }
-    return this.#log;
-  }
-
-  #unlock(): void {
-    this.#release?.();
-    this.#release = undefined;
-  }
+  const name = path.resolve(file);
+  return logPersistence(name, async (access) => {
+    const real = await realName(name);
+    const isLocked = access === "write" && lock === "os";
+    return { disk: nodeDisk(), path: real, release: isLocked ? lockOf(real) : () => {} };
+  });
 }
 
 /** The name of the file itself: who opens it by a symbolic link shares its lock, and does not replace the link. */
