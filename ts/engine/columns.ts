@@ -47,10 +47,14 @@ export interface Columns {
   readonly count: number;
   readonly sections: number;
   key(at: number): string;
+  /** Of the key, not copied. */
+  keyBytes(at: number): Uint8Array;
   /** 0 is a tombstone, 14 a prefix tombstone. */
   tag(at: number): number;
   /** Undefined for a tombstone of either sort. */
   value(at: number): EngineValue | undefined;
+  /** The canonical bytes of the value without their tag, not copied. */
+  payload(at: number): Uint8Array;
   /** Undefined where there was no value. */
   previous(at: number): EngineValue | undefined;
   /** Replica ids are 32 hex digits. */
@@ -82,19 +86,22 @@ export function readColumns(bytes: Uint8Array): Columns {
     if (payload.length > 0) throw corrupt("a tombstone has a value");
     return undefined;
   };
+  const ids = Array.from({ length: layout.idCount }, (_, index) =>
+    idText(bytes.subarray(layout.ids + ID_BYTES * index, layout.ids + ID_BYTES * (index + 1))),
+  );
   const id = (section: number, at: number): string => {
-    const index = view.getUint32(section + 4 * at, true);
-    if (index >= layout.idCount) throw corrupt("columns name a replica that is not among theirs");
-    return idText(
-      bytes.subarray(layout.ids + ID_BYTES * index, layout.ids + ID_BYTES * (index + 1)),
-    );
+    const text = ids[view.getUint32(section + 4 * at, true)];
+    if (text === undefined) throw corrupt("columns name a replica that is not among theirs");
+    return text;
   };
   return {
     count,
     sections: layout.sections,
     key: (at) => decodeText(text(layout.keys, at)),
+    keyBytes: (at) => text(layout.keys, at),
     tag: (at) => bytes[layout.tags + at] as number,
     value: (at) => value(layout.values, layout.tags, at),
+    payload: (at) => text(layout.values, at),
     previous: (at) => value(layout.previous, layout.previousTags, at),
     stamp: (at) => ({
       millis: view.getFloat64(layout.stampMillis + 8 * at, true),

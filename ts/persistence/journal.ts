@@ -144,16 +144,21 @@ export function encodeAttributes(attributes: JournalAttributes): Uint8Array {
  */
 export function splitJournal(engine: Engine, frame: Uint8Array): SplitJournal {
   // The kind first, which the engine would not mind; then the engine, which looks at the checksum.
-  const { kind } = peekHeader(frame, STORED_KINDS);
+  peekHeader(frame, STORED_KINDS);
   const rows = decodeEntries(engine, frame);
-  if (kind === KIND.entries)
-    return { rows, firstPlace: undefined, collected: [], state: undefined };
+  return { rows, ...splitState(frame, rows.length) };
+}
+
+/** As `splitJournal`, for an adapter that read the `rowCount` rows of the frame, and so its checksum, by itself. */
+export function splitState(frame: Uint8Array, rowCount: number): Omit<SplitJournal, "rows"> {
+  const { kind } = peekHeader(frame, STORED_KINDS);
+  if (kind === KIND.entries) return { firstPlace: undefined, collected: [], state: undefined };
   const header = decodeHeader(frame, STORED_KINDS);
   const journal = header.journal as JournalFields;
   const collected = Array.from(header.horizon, ([replicaId, counter]) => ({ replicaId, counter }));
-  const place = journal.place + rows.length;
+  const place = journal.place + rowCount;
   const state = encodeFrame({ ...header, journal: { ...journal, isWhole: false, place } });
-  return { rows, firstPlace: journal.place, collected, state };
+  return { firstPlace: journal.place, collected, state };
 }
 
 /**
