@@ -50,7 +50,13 @@ export {
   salvage,
   type Salvaged,
 } from "./persistence/copy.ts";
-export { joinStates, splitJournal, type SplitJournal } from "./persistence/journal.ts";
+export {
+  joinStates,
+  type JournalHeader,
+  readJournal,
+  splitJournal,
+  type SplitJournal,
+} from "./persistence/journal.ts";
 export type {
   Durability,
   OpenOptions,

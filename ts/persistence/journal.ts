@@ -58,19 +58,19 @@ export interface SplitJournal {
  *
  * @example
  * ```ts
- * import { encodeAttributes, loadEngine, readJournal } from "lastwrite";
+ * import { open, readJournal } from "lastwrite";
+ * import { memoryPersistence } from "lastwrite/persistence/memory";
  *
- * const engine = await loadEngine();
- * const [replicaId, spareId] = [new Uint8Array(16).fill(1), new Uint8Array(16).fill(2)];
- * const entries = engine.create({ replicaId, spareId, driftMaxMs: 300_000 });
- * entries.set("tasks/1", "write", Date.now());
+ * const frames: Uint8Array[] = [];
+ * const hooks = { onAppend: (frame) => frames.push(frame) };
+ * const store = await open({ persistence: memoryPersistence(), hooks });
+ * store.set("tasks/1", "write");
+ * await store.flush();
  *
- * const attributes = new Map([["opened", Uint8Array.of(1)]]);
- * const [frame] = entries.journal(encodeAttributes(attributes));
- * const journal = readJournal(frame);
- * console.log(journal.replicaId, journal.firstPlace); // 01010101010101010101010101010101 0
- * console.log(journal.attributes.get("opened").length); // 1
- * entries.close();
+ * const journal = readJournal(frames[0]);
+ * console.log(journal.replicaId === store.replicaId, journal.isWhole); // true false
+ * console.log([...journal.attributes.keys()]); // [ 'epoch', 'id', 'relaxed' ]
+ * await store.close();
  * ```
  */
 export function readJournal(frame: Uint8Array): JournalHeader | undefined {
@@ -95,14 +95,6 @@ export function readJournal(frame: Uint8Array): JournalHeader | undefined {
  * Returns attributes as the bytes that `journal` of an engine takes: none for an empty map. Undefined says that an attribute is not kept any more.
  *
  * Throws `invalid-argument` for a name that is not well-formed text.
- *
- * @example
- * ```ts
- * import { encodeAttributes } from "lastwrite";
- *
- * console.log(encodeAttributes(new Map()).length); // 0
- * console.log(encodeAttributes(new Map([["a", Uint8Array.of(7)], ["b", undefined]]))); // Uint8Array(7) [ 1, 97, 2, 7, 1, 98, 0 ]
- * ```
  */
 export function encodeAttributes(attributes: JournalAttributes): Uint8Array {
   const writer = new ByteWriter();
