@@ -1,0 +1,385 @@
+/**
+ * How the tabs that have one store open tell each other what they wrote: docs/persistence/indexeddb.md has the protocol. One of them leads, and
+ * alone writes to the database; the others follow. Here are the steps of both; channel, locks and timers are those of tab-session.ts.
+ */
+
+import { compareVersions } from "../codec/version.ts";
+import { type ErrorCode, LastwriteError } from "../errors.ts";
+import type { SharedReplica } from "./contract.ts";
+
+/** Of the messages; those of another one are not for us. */
+export const PROTOCOL = 1;
+
+/** What followers say. `from` names the tab. */
+export type FollowerMessage =
+  /** Tell me what I lack, and from now on what you keep. */
+  | { readonly type: "hello"; readonly from: string; readonly version: Uint8Array }
+  /** Keep this, and say so. */
+  | {
+      readonly type: "write";
+      readonly from: string;
+      readonly number: number;
+      readonly sync: boolean;
+      readonly delta: Uint8Array;
+    }
+  /** I am gone. */
+  | { readonly type: "bye"; readonly from: string };
+
+/**
+ * What the leader says. `term` grows with each tab that leads, so that words of a former one are known. `version` is what the medium has;
+ * `sync` says that it survives a loss of power.
+ */
+export type LeaderMessage =
+  /** To all: I lead now. */
+  | { readonly type: "leader"; readonly term: number; readonly version: Uint8Array }
+  /** To one, after its hello. */
+  | {
+      readonly type: "welcome";
+      readonly term: number;
+      readonly to: string;
+      readonly delta: Uint8Array;
+      readonly version: Uint8Array;
+    }
+  /** To all: this was kept. */
+  | {
+      readonly type: "news";
+      readonly term: number;
+      readonly delta: Uint8Array;
+      readonly version: Uint8Array;
+      readonly sync: boolean;
+    }
+  /** To one: its write was kept. */
+  | {
+      readonly type: "kept";
+      readonly term: number;
+      readonly to: string;
+      readonly number: number;
+      readonly version: Uint8Array;
+      readonly sync: boolean;
+    }
+  /** To one: its write was not kept. */
+  | {
+      readonly type: "refused";
+      readonly term: number;
+      readonly to: string;
+      readonly number: number;
+      readonly code: string;
+      readonly reason: string;
+    };
+
+export type Message = FollowerMessage | LeaderMessage;
+
+/** Of a replica, what tabs need at any moment. */
+export type TabReplica = Pick<SharedReplica, "version" | "deltaSince" | "merge" | "flush">;
+
+/** What came over the channel as a message; undefined for whatever is none of this protocol. */
+export function readMessage(data: unknown): Message | undefined {
+  if (typeof data !== "object" || data === null) return undefined;
+  const { protocol, type } = data as { readonly protocol?: unknown; readonly type?: unknown };
+  if (protocol !== PROTOCOL || typeof type !== "string" || !Object.hasOwn(FIELDS, type)) {
+    return undefined;
+  }
+  const isWhole = Object.entries(FIELDS[type as Message["type"]]).every(([name, is]) =>
+    is((data as Readonly<Record<string, unknown>>)[name]),
+  );
+  return isWhole ? (data as Message) : undefined;
+}
+
+/** The leader's part: hands out what it keeps, and keeps what the others write. */
+export class Leader {
+  readonly #term: number;
+  readonly #replica: TabReplica;
+  readonly #send: (message: LeaderMessage) => void;
+  /** Those that said hello: without any nothing has to be told. */
+  readonly #followers = new Set<string>();
+  /** What the medium has. */
+  #kept: Uint8Array;
+  #hasEnded = false;
+
+  /** `kept`: the version that is on the medium. */
+  constructor(
+    term: number,
+    replica: TabReplica,
+    kept: Uint8Array,
+    send: (message: LeaderMessage) => void,
+  ) {
+    this.#term = term;
+    this.#replica = replica;
+    this.#kept = kept;
+    this.#send = send;
+    send({ type: "leader", term, version: kept });
+  }
+
+  receive(message: Message): void {
+    switch (message.type) {
+      case "hello":
+        this.#welcome(message.from, message.version);
+        return;
+      case "write":
+        void this.#keep(message);
+        return;
+      case "bye":
+        this.#followers.delete(message.from);
+        return;
+      default:
+      // Those of leaders.
+    }
+  }
+
+  /** Runs `write`, which keeps all that the replica holds at this moment, and tells the others when it has. */
+  async keeping(sync: boolean, write: () => Promise<void>): Promise<void> {
+    const [version, base] = [this.#replica.version(), this.#kept];
+    const delta = this.#followers.size > 0 ? this.#replica.deltaSince(base) : undefined;
+    await write();
+    this.#kept = version;
+    if (delta === undefined || this.#hasEnded) return;
+    this.#send({ type: "news", term: this.#term, delta, version, sync });
+  }
+
+  /** Nothing is answered any more: the next leader will. */
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  #welcome(to: string, version: Uint8Array): void {
+    let delta: Uint8Array;
+    try {
+      delta = this.#replica.deltaSince(version);
+    } catch {
+      return;
+    }
+    this.#followers.add(to);
+    this.#send({ type: "welcome", term: this.#term, to, delta, version: this.#kept });
+  }
+
+  async #keep({
+    from: to,
+    number,
+    sync,
+    delta,
+  }: FollowerMessage & { type: "write" }): Promise<void> {
+    const term = this.#term;
+    try {
+      this.#replica.merge(delta);
+      await this.#replica.flush({ sync });
+    } catch (error) {
+      const { code, message: reason } = asStoreError(error);
+      if (this.#hasEnded || code === "store-closed") return;
+      this.#send({ type: "refused", term, to, number, code, reason });
+      return;
+    }
+    if (this.#hasEnded) return;
+    this.#send({ type: "kept", term, to, number, version: this.#kept, sync });
+  }
+}
+
+/** A write that waits for the leader's word. */
+interface PendingWrite {
+  readonly sync: boolean;
+  /** What has to be kept. */
+  readonly version: Uint8Array;
+  readonly resolve: () => void;
+  readonly reject: (error: LastwriteError) => void;
+  /** Of the message that asked for it; undefined until the leader is known. */
+  number: number | undefined;
+  /** How often a leader kept it and yet lacks something. */
+  missCount: number;
+}
+
+const MISSES_MAX = 3;
+
+/** A follower's part: gives the leader what it lacks, and takes what the leader keeps. */
+export class Follower {
+  readonly #id: string;
+  readonly #replica: TabReplica;
+  readonly #send: (message: FollowerMessage) => void;
+  /** 0 before any leader was heard. */
+  #term = 0;
+  /** What the leader's medium has, as last told; undefined until it told. */
+  #kept: Uint8Array | undefined;
+  /** What of it survives a loss of power. */
+  #synced: Uint8Array | undefined;
+  #pending: PendingWrite | undefined;
+  #lastNumber = 0;
+  /** Said hello, and waits for the answer. */
+  #isAsking = false;
+  readonly #onCaughtUp: () => void;
+
+  /** `onCaughtUp` is called each time that this replica has all that the leader has kept. */
+  constructor(
+    id: string,
+    replica: TabReplica,
+    send: (message: FollowerMessage) => void,
+    onCaughtUp: () => void,
+  ) {
+    this.#id = id;
+    this.#replica = replica;
+    this.#send = send;
+    this.#onCaughtUp = onCaughtUp;
+    this.#ask();
+  }
+
+  receive(message: Message): void {
+    if (!("term" in message) || message.term < this.#term) return;
+    if (message.term > this.#term) {
+      // A new leader may lack what the one before was only given.
+      this.#term = message.term;
+      this.#kept = undefined;
+      this.#synced = undefined;
+      if (this.#pending !== undefined) this.#pending.number = undefined;
+      if (message.type !== "welcome") this.#ask();
+    }
+    if ("to" in message && message.to !== this.#id) return;
+    switch (message.type) {
+      case "welcome":
+        this.#isAsking = false;
+        this.#take(message.delta);
+        this.#kept = message.version;
+        if (covers(this.#replica.version(), message.version)) this.#onCaughtUp();
+        this.#write();
+        return;
+      case "news":
+        this.#take(message.delta);
+        this.#heed(message.version, message.sync);
+        // Some news did not come, or came too early.
+        if (!covers(this.#replica.version(), message.version)) this.#ask();
+        return;
+      case "kept":
+        this.#heed(message.version, message.sync);
+        this.#settle(message.number);
+        return;
+      case "refused":
+        if (this.#pending?.number === message.number) {
+          this.fail(new LastwriteError(storeCode(message.code), message.reason));
+        }
+        return;
+      default:
+      // The leader's announcement, and those of followers.
+    }
+  }
+
+  /** Resolves when the leader has kept all that this replica holds now. */
+  append(sync: boolean): Promise<void> {
+    const version = this.#replica.version();
+    const told = sync ? this.#synced : this.#kept;
+    if (told !== undefined && covers(told, version)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#pending = { sync, version, resolve, reject, number: undefined, missCount: 0 };
+      this.#write();
+    });
+  }
+
+  /** This tab leads now, and has kept all: nobody else will say so. */
+  succeed(): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    pending?.resolve();
+  }
+
+  /** The write that waits, if any, is given up. */
+  fail(error: LastwriteError): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    pending?.reject(error);
+  }
+
+  #ask(): void {
+    if (this.#isAsking && this.#kept !== undefined) return;
+    this.#isAsking = true;
+    this.#send({ type: "hello", from: this.#id, version: this.#replica.version() });
+  }
+
+  /** Sends what waits to a leader that is known. */
+  #write(): void {
+    if (this.#pending === undefined || this.#pending.number !== undefined) return;
+    if (this.#kept === undefined) return;
+    this.#lastNumber += 1;
+    this.#pending.number = this.#lastNumber;
+    const delta = this.#replica.deltaSince(this.#kept);
+    const { sync } = this.#pending;
+    this.#send({ type: "write", from: this.#id, number: this.#lastNumber, sync, delta });
+  }
+
+  #heed(version: Uint8Array, sync: boolean): void {
+    this.#kept = version;
+    if (sync) this.#synced = version;
+  }
+
+  #settle(number: number): void {
+    const pending = this.#pending;
+    if (pending?.number !== number || this.#kept === undefined) return;
+    if (covers(this.#kept, pending.version)) {
+      this.#pending = undefined;
+      pending.resolve();
+      return;
+    }
+    pending.missCount += 1;
+    pending.number = undefined;
+    if (pending.missCount < MISSES_MAX) {
+      this.#write();
+      return;
+    }
+    this.fail(
+      new LastwriteError(
+        "storage-unavailable",
+        "the leading tab does not take all that this one wrote: are their clocks equal?",
+      ),
+    );
+  }
+
+  #take(delta: Uint8Array): void {
+    try {
+      this.#replica.merge(delta);
+    } catch {
+      // It will be asked for again.
+    }
+  }
+}
+
+/** Whether `version` has all that `other` has. Bytes that are no version have nothing, and are had by none. */
+function covers(version: Uint8Array, other: Uint8Array): boolean {
+  try {
+    const order = compareVersions(other, version);
+    return order === "equal" || order === "before";
+  } catch {
+    return false;
+  }
+}
+
+function asStoreError(error: unknown): LastwriteError {
+  if (error instanceof LastwriteError) return error;
+  return new LastwriteError("storage-unavailable", String(error), { cause: error });
+}
+
+/** A leader's reason as one of a store: what is final for the leader's medium is for the followers' too. */
+function storeCode(code: string): ErrorCode {
+  switch (code) {
+    case "store-full":
+    case "store-corrupt":
+    case "store-poisoned":
+    case "store-locked":
+    case "store-newer":
+      return code;
+    default:
+      return "storage-unavailable";
+  }
+}
+
+const isText = (field: unknown): boolean => typeof field === "string";
+const isFlag = (field: unknown): boolean => typeof field === "boolean";
+const isCount = (field: unknown): boolean => Number.isSafeInteger(field);
+const isBytes = (field: unknown): boolean => field instanceof Uint8Array;
+
+/** What each message has to have. */
+const FIELDS: Readonly<
+  Record<Message["type"], Readonly<Record<string, (field: unknown) => boolean>>>
+> = {
+  hello: { from: isText, version: isBytes },
+  write: { from: isText, number: isCount, sync: isFlag, delta: isBytes },
+  bye: { from: isText },
+  leader: { term: isCount, version: isBytes },
+  welcome: { term: isCount, to: isText, delta: isBytes, version: isBytes },
+  news: { term: isCount, delta: isBytes, version: isBytes, sync: isFlag },
+  kept: { term: isCount, to: isText, number: isCount, version: isBytes, sync: isFlag },
+  refused: { term: isCount, to: isText, number: isCount, code: isText, reason: isText },
+};
