@@ -1,0 +1,360 @@
+/** What a store does with its persistence, whatever that is: failures, hooks, events, options. */
+
+import {
+  decodeEntries,
+  createDictionary,
+  type ErrorCode,
+  LastwriteError,
+  loadEngine,
+  open,
+  type Persistence,
+  type Value,
+} from "lastwrite";
+import { memoryPersistence } from "lastwrite/persistence/memory";
+import { describe, expect, test, vi } from "vitest";
+
+const engine = await loadEngine();
+
+/** A place of which calls fail as told. */
+interface FailingPlace extends Persistence {
+  /** What the next calls of `append` and `replace` fail with, one each. */
+  readonly failures: (ErrorCode | Error | undefined)[];
+  /** Whether each `append` so far was synced. */
+  readonly synced: boolean[];
+  appendCount: number;
+  replaceCount: number;
+}
+
+function failing(place = memoryPersistence(), keepsRows = false): FailingPlace {
+  const failures: FailingPlace["failures"] = [];
+  const fail = (): void => {
+    const failure = failures.shift();
+    if (failure instanceof Error) throw failure;
+    if (failure !== undefined) throw new LastwriteError(failure, `told to be ${failure}`);
+  };
+  const persistence: FailingPlace = {
+    name: "a failing place",
+    failures,
+    synced: [],
+    appendCount: 0,
+    replaceCount: 0,
+    keepsRows,
+    open: (context) => place.open(context),
+    load: () => place.load(),
+    async append(frame, context) {
+      fail();
+      persistence.appendCount++;
+      persistence.synced.push(context.sync);
+      await place.append(frame, context);
+    },
+    async replace(frames) {
+      fail();
+      persistence.replaceCount++;
+      await place.replace(frames);
+    },
+    close: () => place.close(),
+  };
+  return persistence;
+}
+
+describe("a place that fails for a while", () => {
+  test.each(["store-full", "storage-unavailable"] as const)(
+    "rejects the flush with %s, keeps the changes, and takes them later",
+    async (code) => {
+      const place = memoryPersistence();
+      const persistence = failing(place);
+      const errors: string[] = [];
+      const store = await open({
+        persistence,
+        engine,
+        durability: "strict",
+        hooks: { onError: (error) => errors.push(error.code) },
+      });
+      store.set("a", 1);
+      await store.flush();
+      store.set("a", 2);
+      store.delete("b");
+      persistence.failures.push(code, code);
+      await expect(store.flush()).rejects.toMatchObject({ code });
+      store.set("c", 3);
+      await expect(store.flush()).rejects.toMatchObject({ code });
+      expect(store.unflushedCount).toBe(2);
+      expect(errors).toEqual([code, code]);
+      await store.flush();
+      expect(store.unflushedCount).toBe(0);
+      const snapshot = store.snapshot();
+      await store.close();
+      const again = await open({ persistence: memoryPersistence({ of: place }), engine });
+      expect(again.snapshot()).toEqual(snapshot);
+      await again.close();
+    },
+  );
+
+  test("is tried again by itself", async () => {
+    const persistence = failing();
+    const store = await open({ persistence, engine, flushIntervalMs: 0 });
+    persistence.failures.push("store-full");
+    const failed = new Promise<LastwriteError>((resolve) => store.on("error", resolve));
+    const flushed = new Promise<void>((resolve) => store.on("flush", () => resolve()));
+    store.set("a", 1);
+    expect((await failed).code).toBe("store-full");
+    // Somebody has to keep the process up meanwhile; the store does not for this.
+    const keptUp = setInterval(() => {}, 1000);
+    await flushed;
+    clearInterval(keptUp);
+    expect(store.unflushedCount).toBe(0);
+    await store.close();
+  });
+
+  test("an error of another sort is storage-unavailable, with it as cause", async () => {
+    const persistence = failing();
+    const store = await open({ persistence, engine });
+    store.set("a", 1);
+    const cause = new RangeError("no socket");
+    persistence.failures.push(cause);
+    await expect(store.flush()).rejects.toMatchObject({ code: "storage-unavailable", cause });
+    await store.close();
+  });
+
+  test("a fold that fails leaves all where it was, and is made later", async () => {
+    const place = memoryPersistence();
+    const persistence = failing(place);
+    const store = await open({ persistence, engine });
+    const large = "x".repeat(150_000);
+    store.set("a", large);
+    await store.flush();
+    persistence.failures.push(undefined, "store-full");
+    store.set("a", `${large}1`);
+    await store.flush();
+    expect(persistence.replaceCount).toBe(0);
+    for (let at = 0; at < 8; at++) {
+      store.set("a", large + at);
+      await store.flush();
+    }
+    expect(persistence.replaceCount).toBeGreaterThan(0);
+    const snapshot = store.snapshot();
+    await store.close();
+    const again = await open({ persistence: memoryPersistence({ of: place }), engine });
+    expect(again.snapshot()).toEqual(snapshot);
+    await again.close();
+  });
+
+  test("a whole state that could not be kept is asked for again", async () => {
+    const place = memoryPersistence();
+    const persistence = failing(place, true);
+    const store = await open({ persistence, engine });
+    store.set("a", 1);
+    store.set("b", 1);
+    await store.flush();
+    store.delete("a");
+    store.collectTombstones(store.version());
+    persistence.failures.push("store-full");
+    await expect(store.flush()).rejects.toMatchObject({ code: "store-full" });
+    store.set("c", 1);
+    await store.flush();
+    expect(persistence.replaceCount).toBe(1);
+    const snapshot = store.snapshot();
+    await store.close();
+    const again = await open({ persistence: memoryPersistence({ of: place }), engine });
+    expect(again.snapshot()).toEqual(snapshot);
+    await again.close();
+  });
+
+  test("a close that cannot keep the last changes says so, and closes", async () => {
+    const place = memoryPersistence();
+    const persistence = failing(place);
+    const store = await open({ persistence, engine });
+    store.set("a", 1);
+    persistence.failures.push("store-full");
+    await expect(store.close()).rejects.toMatchObject({ code: "store-full" });
+    expect(() => store.get("a")).toThrow("open it again");
+    const again = await open({ persistence: memoryPersistence({ of: place }), engine });
+    expect(again.size).toBe(0);
+    await again.close();
+  });
+});
+
+describe("a place that fails for good", () => {
+  test.each(["store-poisoned", "store-corrupt", "store-locked"] as const)(
+    "acknowledges nothing after %s, refuses writes, and still reads",
+    async (code) => {
+      const persistence = failing();
+      const store = await open({ persistence, engine });
+      store.set("a", 1);
+      await store.flush();
+      store.set("b", 2);
+      persistence.failures.push(code);
+      const together = [store.flush(), store.flush()];
+      for (const flush of together) await expect(flush).rejects.toMatchObject({ code });
+      await expect(store.flush()).rejects.toMatchObject({ code });
+      expect(() => store.set("c", 3)).toThrow(expect.objectContaining({ code }));
+      expect(() => store.transaction(() => {})).toThrow(expect.objectContaining({ code }));
+      expect(store.get("b")).toBe(2);
+      expect(persistence.appendCount).toBe(1);
+      await expect(store.close()).rejects.toMatchObject({ code });
+    },
+  );
+});
+
+describe("durability", () => {
+  test("strict syncs every frame; relaxed the first and the last", async () => {
+    for (const [durability, expected] of [
+      ["strict", [true, true, true]],
+      ["relaxed", [true, false, false, true]],
+    ] as const) {
+      const persistence = failing();
+      const store = await open({ persistence, engine, durability });
+      for (let at = 0; at < 3; at++) {
+        store.set("a", at);
+        await store.flush();
+      }
+      await store.close();
+      expect(persistence.synced).toEqual(expected);
+    }
+  });
+
+  test("a flush without changes writes nothing", async () => {
+    const persistence = failing();
+    const store = await open({ persistence, engine, durability: "strict" });
+    store.set("a", 1);
+    await Promise.all([store.flush(), store.flush()]);
+    await store.flush();
+    expect(persistence.appendCount).toBe(1);
+    await store.close();
+    expect(persistence.appendCount).toBe(1);
+  });
+});
+
+describe("hooks and events", () => {
+  test("tell what is loaded, appended, folded and flushed, and that the store is closed", async () => {
+    const place = memoryPersistence();
+    const told: string[] = [];
+    const frames: Uint8Array[] = [];
+    const store = await open({
+      persistence: place,
+      engine,
+      hooks: {
+        onLoad: ({ frameCount, byteCount }) => told.push(`load ${frameCount} ${byteCount}`),
+        onAppend: (frame) => frames.push(frame),
+        onCompact: ({ byteCountBefore, byteCount }) => {
+          told.push(byteCount < byteCountBefore ? "compact" : "compact for nothing");
+        },
+      },
+    });
+    const off = store.on("flush", ({ changeCount }) => told.push(`flush ${changeCount}`));
+    store.on("close", () => told.push("close"));
+    store.set("a", 1);
+    store.set("b", 1);
+    await store.flush();
+    off();
+    const large = "x".repeat(200_000);
+    for (let at = 0; at < 3; at++) {
+      store.set("a", large + at);
+      await store.flush();
+    }
+    expect(told).toEqual(["load 0 0", "flush 2", "compact"]);
+    await store.close();
+    expect(told.at(-1)).toBe("close");
+    const second = createDictionary({ engine });
+    for (const { key, value } of frames.flatMap((frame) => changesOf(frame)))
+      second.set(key, value);
+    expect(second.get("a")).toBe(`${large}2`);
+    second.close();
+    const again = await open({
+      persistence: memoryPersistence({ of: place }),
+      engine,
+      hooks: { onLoad: ({ frameCount }) => told.push(`load ${frameCount}`) },
+    });
+    expect(told.at(-1)).toMatch(/^load [1-9]/u);
+    await again.close();
+  });
+
+  test("a hook that throws harms nobody", async () => {
+    const reported = vi.fn<(error: unknown) => void>();
+    vi.stubGlobal("reportError", reported);
+    try {
+      const store = await open({
+        persistence: memoryPersistence(),
+        engine,
+        durability: "strict",
+        hooks: {
+          onAppend: () => {
+            throw new RangeError("mine");
+          },
+        },
+      });
+      store.set("a", 1);
+      await store.flush();
+      await store.close();
+      expect(reported.mock.calls).toMatchObject([[{ message: "mine" }]]);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});
+
+describe("options", () => {
+  test.each([
+    [undefined, "open takes an object"],
+    [{}, "`persistence` must come from an adapter"],
+    [{ persistence: {} }, "`persistence` must come from an adapter"],
+    [{ persistence: memoryPersistence(), durability: "safe" }, "`durability` is"],
+    [{ persistence: memoryPersistence(), flushIntervalMs: -1 }, "`flushIntervalMs` is"],
+    [{ persistence: memoryPersistence(), flushIntervalMs: Number.NaN }, "`flushIntervalMs` is"],
+    [{ persistence: memoryPersistence(), replicaId: "x" }, "replica id"],
+    [{ persistence: memoryPersistence(), clock: 1 }, "`clock`"],
+  ])("%o is refused with the reason", async (options, message) => {
+    await expect(open(options as Parameters<typeof open>[0])).rejects.toMatchObject({
+      code: "invalid-argument",
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("a place is free again after an opening that failed", async () => {
+    const place = memoryPersistence();
+    const broken = { ...failing(place), load: () => garbage() };
+    await expect(open({ persistence: broken, engine })).rejects.toMatchObject({
+      code: "store-corrupt",
+      damage: { file: "a failing place" },
+    });
+    const store = await open({ persistence: place, engine });
+    await store.close();
+  });
+
+  test("a replica id is for stores that have none", async () => {
+    const place = memoryPersistence();
+    const replicaId = "ab".repeat(16);
+    const store = await open({ persistence: place, engine, replicaId });
+    store.set("a", 1);
+    expect(store.replicaId).toBe(replicaId);
+    await store.close();
+    const same = await open({ persistence: place, engine, replicaId });
+    expect(same.replicaId).toBe(replicaId);
+    await same.close();
+    await expect(
+      open({ persistence: place, engine, replicaId: "cd".repeat(16) }),
+    ).rejects.toMatchObject({ code: "invalid-argument" });
+  });
+
+  test("close inside a transaction is refused, and the store stays open", async () => {
+    const store = await open({ persistence: memoryPersistence(), engine });
+    let closing: Promise<void> | undefined;
+    store.transaction(() => {
+      closing = store.close();
+      store.set("a", 1);
+    });
+    await expect(closing).rejects.toMatchObject({ code: "transaction-open" });
+    expect(store.get("a")).toBe(1);
+    await store.close();
+  });
+});
+
+async function* garbage(): AsyncGenerator<Uint8Array, void, undefined> {
+  yield Uint8Array.of(1, 2, 3);
+}
+
+function changesOf(frame: Uint8Array): { key: string; value: Value }[] {
+  return decodeEntries(engine, frame).flatMap(({ key, value }) =>
+    value === undefined ? [] : [{ key, value }],
+  );
+}
