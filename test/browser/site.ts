@@ -43,9 +43,17 @@ export interface Site {
 /** Serves the page; `/untyped.wasm` is the engine from a server that does not know its type. */
 export async function serveSite(): Promise<Site> {
   const worker = await bundleWorker();
+  return serve((path) => answer(path, worker));
+}
+
+/** What is at a path: its type, and the thing itself. */
+export type Answer = [type: string, body: string | Uint8Array];
+
+/** Serves what `answerTo` answers; a path that it rejects is not there. */
+export async function serve(answerTo: (path: string) => Promise<Answer>): Promise<Site> {
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://localhost").pathname;
-    answer(path, worker).then(
+    answerTo(path).then(
       ([type, body]) => response.writeHead(200, { "content-type": type }).end(body),
       (error: unknown) =>
         response.writeHead(404, { "content-type": "text/plain" }).end(String(error)),
@@ -56,10 +64,7 @@ export async function serveSite(): Promise<Site> {
   return { address: `http://127.0.0.1:${port}`, close: () => void server.close() };
 }
 
-async function answer(
-  path: string,
-  worker: string,
-): Promise<[type: string, body: string | Buffer]> {
+async function answer(path: string, worker: string): Promise<Answer> {
   const type = types[extname(path)] ?? "text/html; charset=utf-8";
   if (path === "/") return [type, page];
   if (path === "/worker.js") return [type, worker];
