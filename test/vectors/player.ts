@@ -74,7 +74,7 @@ class Player {
         {
           digest: toHex(replica.digest()),
           version: toHex(replica.version()),
-          snapshot: replica.snapshot({ ownStorage: true }).map(toHex),
+          snapshot: replica.snapshot().map(toHex),
           size: replica.size(),
           head: replica.head(),
         },
@@ -213,6 +213,19 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
     }
     case "head":
       return replica.head();
+    case "journal":
+      return replica.journal(given.bytes("attributes"), {
+        ...(given.has("partBytesMax") ? { partBytesMax: given.number("partBytesMax") } : {}),
+        ...(given.has("whole") ? { whole: true } : {}),
+      });
+    case "isJournalBroken":
+      return replica.isJournalBroken();
+    case "replay":
+      replica.replay(given.frame("frame"));
+      return undefined;
+    case "setReplicaId":
+      replica.setReplicaId(given.id("id"));
+      return undefined;
     case "collect":
       return replica.collectTombstones(given.frame("horizon"), given.number("now"));
     case "restamp":
@@ -268,6 +281,11 @@ class Arguments {
     return idFromHex(this.text(name));
   }
 
+  /** From hex; none where the argument is absent. */
+  bytes(name: string): Uint8Array {
+    return this.has(name) ? fromHex(this.text(name)) : new Uint8Array();
+  }
+
   /** A primitive, or bytes as `{ canonical }`, or a number that JSON lacks as `{ number }`. */
   value(name: string): EngineValue {
     const value = this.#step[name];
@@ -295,7 +313,6 @@ class Arguments {
     return {
       ...(this.has("partBytesMax") ? { partBytesMax: this.number("partBytesMax") } : {}),
       ...(this.has("stampLimitMs") ? { stampLimitMs: this.number("stampLimitMs") } : {}),
-      ...(this.has("ownStorage") ? { ownStorage: true } : {}),
     };
   }
 

@@ -95,11 +95,7 @@ fn long_run(seed: u64, scans_from: u64) {
                 assert_eq!(state(&mut dictionary), before);
             }
             _ => {
-                let export = ExportOptions {
-                    part_bytes_max: 4_000,
-                    own_storage: true,
-                    ..ExportOptions::default()
-                };
+                let export = ExportOptions { part_bytes_max: 4_000, ..ExportOptions::default() };
                 let mut frame = Vec::new();
                 let changes =
                     dictionary.changes_since(place, &export, &mut frame).expect("a place");
@@ -350,11 +346,15 @@ fn restamping_keeps_the_order_and_spares_what_was_sent() {
     assert_eq!(stamps, [floor + 1, floor + 2, floor + 3]);
     assert_eq!(digest_of(&rows(&snapshot(&mut dictionary))), dictionary.digest());
 
-    let mut unsent = open(2);
-    unsent.set("key", Value::text("kept in own storage only"), ahead).expect("a key");
-    snapshot(&mut unsent);
-    assert_eq!(unsent.restamp(1_000).expect("none is open"), 1);
-    assert_eq!(unsent.stamp_of("key").map(|stamp| stamp.hlc), Some((1_000 << 16) + 1));
+    let mut kept = open(2);
+    kept.set("key", Value::text("kept in own storage only"), ahead).expect("a key");
+    let mut reopened = open(3);
+    reopened.replay(&common::whole_journal(&mut kept)).expect("a journal");
+    for dictionary in [&mut kept, &mut reopened] {
+        assert_eq!(dictionary.restamp(1_000).expect("none is open"), 1);
+        let stamp = dictionary.stamp_of("key").expect("an entry");
+        assert_eq!(stamp, Stamp { hlc: (1_000 << 16) + 1, replica: id(2) });
+    }
 }
 
 #[test]

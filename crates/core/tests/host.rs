@@ -197,22 +197,22 @@ fn exports_and_merges_cross_in_parts() {
     side.set("x", "a text of some length");
     side.set("y", "a text of some length");
     let other = side.create(2, -1.0, &[]);
-    let first = side.bytes(Host::delta, &[20.0, f64::INFINITY, 1.0, 1.0], b"");
+    let first = side.bytes(Host::delta, &[20.0, f64::INFINITY, 1.0], b"");
     assert_eq!(side.desk.numbers[0], 2.0);
     let second = side.bytes(Host::part, &[1.0], b"");
     assert_eq!(side.bytes(Host::part, &[0.0], b""), first);
     assert_eq!(side.error(Host::part, &[2.0], b""), ErrorKind::InvalidArgument);
     assert_eq!(side.error(Host::part, &[f64::INFINITY], b""), ErrorKind::InvalidArgument);
-    let whole = side.bytes(Host::snapshot, &[f64::INFINITY, f64::INFINITY, 1.0], b"");
-    for numbers in [[0.0, 1.0, 0.0], [0.5, 1.0, 0.0], [1.0, -1.0, 0.0], [f64::NAN, 1.0, 0.0]] {
+    let whole = side.bytes(Host::snapshot, &[f64::INFINITY, f64::INFINITY], b"");
+    for numbers in [[0.0, 1.0], [0.5, 1.0], [1.0, -1.0], [f64::NAN, 1.0]] {
         assert_eq!(side.error(Host::snapshot, &numbers, b""), ErrorKind::InvalidArgument);
     }
     let version = side.bytes(Host::version, &[], b"");
     let digest = side.bytes(Host::digest, &[], b"");
-    let changes = side.bytes(Host::changes_since, &[f64::INFINITY, f64::INFINITY, 0.0, 1.0], b"");
+    let changes = side.bytes(Host::changes_since, &[f64::INFINITY, f64::INFINITY, 0.0], b"");
     assert_eq!(side.desk.numbers[..2], [2.0, 1.0]);
     assert_eq!(side.number(Host::head, &[], b""), 2.0);
-    let nothing = side.bytes(Host::delta, &[f64::INFINITY, f64::INFINITY, 0.0, 0.0], &version);
+    let nothing = side.bytes(Host::delta, &[f64::INFINITY, f64::INFINITY, 0.0], &version);
     assert!(common::rows(&nothing).is_empty(), "a delta since the own version");
 
     side.handle = other;
@@ -246,7 +246,7 @@ fn exports_and_merges_cross_in_parts() {
     let loaded = side.create(4, 1.0, &whole);
     side.handle = loaded;
     assert_eq!(side.bytes(Host::digest, &[], b""), digest);
-    let first = side.bytes(Host::snapshot, &[20.0, f64::INFINITY, 1.0], b"");
+    let first = side.bytes(Host::snapshot, &[20.0, f64::INFINITY], b"");
     let second = side.bytes(Host::part, &[1.0], b"");
     let parts = [lengths(&[&second, &first]), second.clone(), first.clone()].concat();
     assert_eq!(side.number(Host::reread, &[2_000.0, 2.0], &parts), 1.0);
@@ -262,7 +262,7 @@ fn exports_and_merges_cross_in_parts() {
 fn entries_cross_as_columns() {
     let mut side = Side::new();
     side.set("x", "v");
-    let frame = side.bytes(Host::delta, &[f64::INFINITY, f64::INFINITY, 1.0, 1.0], b"");
+    let frame = side.bytes(Host::delta, &[f64::INFINITY, f64::INFINITY, 1.0], b"");
     let columns = side.bytes(Host::decode_entries, &[], &frame);
     let entries = side.bytes(Host::encode_entries, &[], &columns);
     assert_eq!(side.bytes(Host::decode_entries, &[], &entries), columns);
@@ -282,7 +282,7 @@ fn entries_cross_as_columns() {
     assert_eq!(side.bytes(Host::fingerprints, &[], &[0; 9]).len(), 192);
     side.desk.head[..16].copy_from_slice(&[7; 16]);
     let changes =
-        side.bytes(Host::entries_by_hash, &[f64::INFINITY, f64::INFINITY, 1.0], &hashes[4..12]);
+        side.bytes(Host::entries_by_hash, &[f64::INFINITY, f64::INFINITY], &hashes[4..12]);
     assert_eq!(common::rows(&changes).len(), 1);
 }
 
@@ -348,7 +348,7 @@ fn long_answers_are_read_from_the_host_and_then_freed() {
     let text = "v".repeat(3 << 18);
     side.set("x", &text);
     side.set("y", &text);
-    let snapshot = side.bytes(Host::snapshot, &[f64::INFINITY, f64::INFINITY, 1.0], b"");
+    let snapshot = side.bytes(Host::snapshot, &[f64::INFINITY, f64::INFINITY], b"");
     assert!(snapshot.len() > BODY_BYTES);
     side.number(Host::release, &[], b"");
     assert_eq!(side.host.bytes(), b"");

@@ -72,7 +72,7 @@ fn frames() -> Vec<Vec<u8>> {
     let mut frames =
         vec![gap, delta(&mut a, None), delta(&mut c, None), snapshot(&mut a), snapshot(&mut c)];
     for part_bytes_max in [60, u64::MAX] {
-        let export = ExportOptions { part_bytes_max, stamp_limit: 1_101, own_storage: true };
+        let export = ExportOptions { part_bytes_max, stamp_limit: 1_101 };
         a.delta(Some(&base), &export, &mut parts).expect("a version");
         frames.extend(parts.iter().map(<[u8]>::to_vec));
         c.snapshot(&export, &mut parts).expect("no transaction");

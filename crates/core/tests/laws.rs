@@ -273,8 +273,7 @@ impl Replica {
         if self.before.is_some() {
             return;
         }
-        let options =
-            ExportOptions { part_bytes_max: 60, own_storage: true, ..ExportOptions::default() };
+        let options = ExportOptions { part_bytes_max: 60, ..ExportOptions::default() };
         loop {
             let mut frame = Vec::new();
             let changes = self

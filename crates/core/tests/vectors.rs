@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use common::{from_hex, hex};
 use lastwrite_core::{
-    Dictionary, Error, ErrorKind, ExportOptions, MergeReport, Options, Parts, Range, ReplicaId,
-    Result, Stamp, Value, VersionOrder, compare_versions, decode_entries, decode_number,
-    encode_entries, encode_number, scratch_merge,
+    Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, MergeReport, Options, Parts,
+    Range, ReplicaId, Result, Stamp, Value, VersionOrder, compare_versions, decode_entries,
+    decode_number, encode_entries, encode_number, scratch_merge,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -263,6 +263,20 @@ impl Player {
                 json!({ "frame": hex(&out), "next": changes.next, "atHead": changes.at_head })
             }
             "head" => Json::from(dictionary.head()),
+            "journal" => {
+                let limit = export_options(step)?.part_bytes_max;
+                let options =
+                    JournalOptions { whole: step.get("whole").is_some(), part_bytes_max: limit };
+                let attributes = step
+                    .get("attributes")
+                    .map_or(Vec::new(), |_| from_hex(text(step, "attributes")));
+                let mut parts = Parts::default();
+                dictionary.journal(&attributes, &options, &mut parts)?;
+                parts.iter().map(bytes).collect()
+            }
+            "isJournalBroken" => Json::from(dictionary.is_journal_broken()),
+            "replay" => dictionary.replay(&given["frame"]).map(|()| Json::Null)?,
+            "setReplicaId" => dictionary.set_replica_id(id(step, "id")).map(|()| Json::Null)?,
             "collect" => Json::from(dictionary.collect_tombstones(&given["horizon"], now)?),
             "restamp" => Json::from(dictionary.restamp(now)?),
             "fingerprints" => {
@@ -376,7 +390,6 @@ fn export_options(step: &Json) -> Result<ExportOptions> {
     Ok(ExportOptions {
         part_bytes_max: limit("partBytesMax")?,
         stamp_limit: limit("stampLimitMs")?,
-        own_storage: step.get("ownStorage").is_some(),
     })
 }
 

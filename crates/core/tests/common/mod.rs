@@ -3,7 +3,9 @@
 
 pub mod oracle;
 
-use lastwrite_core::{Dictionary, ExportOptions, MergeReport, Options, Parts, ReplicaId, Value};
+use lastwrite_core::{
+    Dictionary, ExportOptions, JournalOptions, MergeReport, Options, Parts, ReplicaId, Value,
+};
 
 /// Five minutes, as for everybody.
 pub const DRIFT_MAX: u64 = 300_000;
@@ -49,12 +51,32 @@ pub fn version(dictionary: &Dictionary) -> Vec<u8> {
     out
 }
 
-/// The state as bytes, which asking for does not change.
+/// The state as bytes. Asking for it only raises the floor: its own entries count as handed out.
 pub fn snapshot(dictionary: &mut Dictionary) -> Vec<u8> {
-    let options = ExportOptions { own_storage: true, ..ExportOptions::default() };
     let mut parts = Parts::default();
-    dictionary.snapshot(&options, &mut parts).expect("no transaction is open");
+    dictionary.snapshot(&ExportOptions::default(), &mut parts).expect("no transaction is open");
     parts.bytes
+}
+
+/// What changed since the last journal: one frame or none.
+pub fn journal(dictionary: &mut Dictionary) -> Vec<Vec<u8>> {
+    journal_of(dictionary, &[], &JournalOptions::default())
+}
+
+/// The whole state with clock, floor, own id and order of arrival, as one journal.
+pub fn whole_journal(dictionary: &mut Dictionary) -> Vec<u8> {
+    let options = JournalOptions { whole: true, ..JournalOptions::default() };
+    journal_of(dictionary, &[], &options).remove(0)
+}
+
+pub fn journal_of(
+    dictionary: &mut Dictionary,
+    attributes: &[u8],
+    options: &JournalOptions,
+) -> Vec<Vec<u8>> {
+    let mut parts = Parts::default();
+    dictionary.journal(attributes, options, &mut parts).expect("not broken, no transaction");
+    parts.iter().map(<[u8]>::to_vec).collect()
 }
 
 pub fn delta(dictionary: &mut Dictionary, base: Option<&[u8]>) -> Vec<u8> {
@@ -72,7 +94,7 @@ pub fn pull(to: &mut Dictionary, from: &mut Dictionary, now: u64) -> MergeReport
 /// Snapshot, version, digest, head and number of values.
 pub type State = (Vec<u8>, Vec<u8>, [u8; 16], u64, usize);
 
-/// All that can be seen of a dictionary without changing it.
+/// All that can be seen of a dictionary without changing more than its floor.
 pub fn state(dictionary: &mut Dictionary) -> State {
     (
         snapshot(dictionary),
