@@ -125,11 +125,10 @@ const MAGIC = 0x4c575354;
 const VERSION = 1;
 const AFTER_SYNC = 0x80;
 
-/** Over the header without its checksum, and the checksum of the payload: so each bit of a record is under one of the two, and a frame need not be hashed again to be written. */
+/** Over the header, with the checksum of the payload where its own goes: so each bit of a record is under one of the two, and a frame need not be hashed again to be written. */
 function headerChecksum(bytes: Uint8Array, at: number, last: number): number {
-  const covered = new Uint8Array(RECORD_HEADER_BYTES);
-  covered.set(bytes.subarray(at + 4, at + RECORD_HEADER_BYTES));
-  viewOf(covered).setUint32(RECORD_HEADER_BYTES - 4, last, true);
+  const covered = bytes.slice(at, at + RECORD_HEADER_BYTES);
+  viewOf(covered).setUint32(0, last, true);
   return checksum(covered);
 }
 

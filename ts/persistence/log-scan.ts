@@ -168,7 +168,8 @@ export async function findRecord(
 ): Promise<Found | undefined> {
   const last = size - RECORD_HEADER_BYTES - PAYLOAD_BYTES_MIN;
   for (let start = wanted.from; start <= last; start += PIECE_BYTES) {
-    const bytes = await readFully(file, start, PIECE_BYTES + RECORD_HEADER_BYTES - 1);
+    const length = Math.min(size - start, PIECE_BYTES + RECORD_HEADER_BYTES - 1);
+    const bytes = await readFully(file, start, length);
     for (let offset = 0; offset + RECORD_HEADER_BYTES <= bytes.length; offset++) {
       const header = readRecordHeader(bytes, offset);
       if (header === undefined || !isPlausible(header, start + offset, size, wanted)) continue;

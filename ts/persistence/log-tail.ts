@@ -32,8 +32,6 @@ export class LogTail {
   #wantsIdentity: boolean;
   /** Something was appended, and no record stands behind it that says so. */
   #isOpenEnded = false;
-  /** For frames that are not long: one write call needs the record in one piece. */
-  readonly #desk = new Uint8Array(DESK_BYTES);
 
   constructor(
     file: DiskFile,
@@ -66,8 +64,8 @@ export class LogTail {
     const medium = this.#wantsIdentity ? mediumPayload(this.#identity) : undefined;
     const byteCount =
       recordBytes(frame) + (medium === undefined ? 0 : RECORD_HEADER_BYTES + medium.length);
-    const bytes =
-      byteCount <= DESK_BYTES ? this.#desk.subarray(0, byteCount) : new Uint8Array(byteCount);
+    // One write call needs it in one piece.
+    const bytes = new Uint8Array(byteCount);
     const isAfterSync = this.#unsyncedBytes === 0;
     const mediumAt = this.#put(bytes, 0, RECORD.frame, frame, this.#sequence, isAfterSync);
     if (medium !== undefined)
@@ -101,38 +99,38 @@ export class LogTail {
 
   /** For a file that gets its name once it is synced: so each record is one that others can stand on. Leaves no room for a second try. */
   async addFrames(frames: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
-    const buffer = new Uint8Array(BUFFER_BYTES);
-    let used = 0;
+    let batch: Uint8Array[] = [];
+    let byteCount = 0;
     for await (const frame of frames) {
-      const byteCount = recordBytes(frame);
-      if (used + byteCount > BUFFER_BYTES) {
-        await this.#add(buffer.subarray(0, used));
-        used = 0;
-      }
-      const isShort = byteCount <= BUFFER_BYTES;
-      const bytes = isShort ? buffer : new Uint8Array(byteCount);
-      used = this.#put(bytes, used, RECORD.frame, frame, this.#sequence, true);
-      this.#sequence += 1;
-      if (!isShort) {
-        await this.#add(bytes);
-        used = 0;
-      }
+      batch.push(frame);
+      byteCount += recordBytes(frame);
+      if (byteCount < BATCH_BYTES) continue;
+      await this.#addBatch(batch, byteCount);
+      batch = [];
+      byteCount = 0;
     }
-    if (used > 0) await this.#add(buffer.subarray(0, used));
+    if (byteCount > 0) await this.#addBatch(batch, byteCount);
   }
 
   /** As `addFrames`: the identity of the file, or another one; also so that damage to the last frame is not taken for a torn write. */
   async addIdentity(identity: string = this.#identity): Promise<void> {
     const medium = mediumPayload(identity);
-    const bytes = new Uint8Array(recordBytes(medium));
-    this.#put(bytes, 0, RECORD.medium, medium, this.#sequence, true);
-    this.#sequence += 1;
-    await this.#add(bytes);
+    await this.#addBatch([medium], recordBytes(medium), RECORD.medium);
   }
 
-  async #add(bytes: Uint8Array): Promise<void> {
+  async #addBatch(
+    payloads: readonly Uint8Array[],
+    byteCount: number,
+    type: RecordType = RECORD.frame,
+  ): Promise<void> {
+    const bytes = new Uint8Array(byteCount);
+    let at = 0;
+    for (const payload of payloads) {
+      at = this.#put(bytes, at, type, payload, this.#sequence, true);
+      this.#sequence += 1;
+    }
     await this.file.write(bytes, this.#end);
-    this.#end += bytes.length;
+    this.#end += byteCount;
   }
 
   async #write(bytes: Uint8Array, recordCount: number): Promise<void> {
@@ -177,8 +175,7 @@ export function poisoned(what: string, cause: unknown): LastwriteError {
   );
 }
 
-const DESK_BYTES = 16 * 1024;
-const BUFFER_BYTES = 256 * 1024;
+const BATCH_BYTES = 256 * 1024;
 /** So that a loss of power, or damage that looks like one, costs a relaxed store no more. */
 const UNSYNCED_BYTES_MAX = 1024 * 1024;
 
