@@ -1,0 +1,383 @@
+/** What is done with the tables of one store, each call in one transaction. */
+
+import { idBytes, idText } from "../codec/entry.ts";
+import { TAG } from "../codec/tags.ts";
+import { type Columns, readColumns } from "../engine/columns.ts";
+import type { Engine } from "../engine/contract.ts";
+import { LastwriteError } from "../errors.ts";
+import type { LostBytes } from "./contract.ts";
+import { joinStates, splitState } from "./journal.ts";
+import type { Connection, SqliteValue } from "./sqlite-client.ts";
+import {
+  columnsOfStored,
+  pushEntry,
+  storedBytes,
+  storedNumber,
+  type StoredRow,
+} from "./sqlite-rows.ts";
+import {
+  ENTRY_WIDTH,
+  FORMAT,
+  PART_COUNT,
+  STATEMENT_ROWS,
+  type Statements,
+} from "./sqlite-tables.ts";
+
+/** How many entries a frame that is loaded has at most. */
+const FRAME_ROWS = 4096;
+/** States are joined when there are more of them, */
+const STATE_COUNT_MAX = 64;
+/** or when those that came after the first one have more bytes than this and than the first one: so they mostly fit one page. */
+const STATE_TAIL_BYTES = 2000;
+
+/** What is known of the tables since they were read or written last. */
+interface Held {
+  /** Of the last state; 0 without any. */
+  readonly generation: number;
+  readonly stateCount: number;
+  readonly firstBytes: number;
+  readonly tailBytes: number;
+  /** Undefined when nobody asked yet. */
+  readonly nextPlace: number | undefined;
+}
+
+const NOTHING: Held = {
+  generation: 0,
+  stateCount: 0,
+  firstBytes: 0,
+  tailBytes: 0,
+  nextPlace: undefined,
+};
+
+export interface StoreTablesOptions {
+  readonly connection: Connection;
+  readonly statements: Statements;
+  readonly engine: Engine;
+  /** Names the place in messages and damages. */
+  readonly name: string;
+}
+
+export class StoreTables {
+  readonly #connection: Connection;
+  readonly #statements: Statements;
+  readonly #engine: Engine;
+  readonly #name: string;
+  #held: Held = NOTHING;
+  /** The numbers that stand for replica ids; undefined when they have to be read. */
+  #numbers: Map<string, number> | undefined;
+
+  constructor({ connection, statements, engine, name }: StoreTablesOptions) {
+    this.#connection = connection;
+    this.#statements = statements;
+    this.#engine = engine;
+    this.#name = name;
+  }
+
+  /** Whether there are tables of this store. Throws `store-newer` for those of a later version, `storage-unavailable` where something else has a name of theirs. */
+  find(): boolean {
+    const names = this.#connection.rows(this.#statements.find);
+    if (names.length === 0) return false;
+    const format = names.length === PART_COUNT ? this.#meta("format") : undefined;
+    if (format === undefined) {
+      throw new LastwriteError(
+        "storage-unavailable",
+        `${this.#name}: ${names.join(", ")} in the database is no part of a store; choose another name by { store }`,
+      );
+    }
+    if (Number(format) > FORMAT) {
+      throw new LastwriteError(
+        "store-newer",
+        `${this.#name} was written by a later release; update lastwrite`,
+      );
+    }
+    return true;
+  }
+
+  /** Makes the tables, unless they are there. */
+  setUp(): void {
+    this.#connection.write(() => {
+      if (this.find()) return;
+      for (const sql of this.#statements.setUp) this.#connection.exec(sql);
+    });
+  }
+
+  /** In which file the data was written; undefined for a new store. */
+  identity(): string | undefined {
+    return this.#meta("identity");
+  }
+
+  /** All that is kept, as frames to be replayed, of one moment. */
+  load(): Uint8Array[] {
+    return this.#connection.read(() => {
+      const frames: Uint8Array[] = [];
+      const ids = this.#readIds();
+      let batch: StoredRow[] = [];
+      const flush = (): void => {
+        if (batch.length > 0) frames.push(this.#frameOf(batch, ids));
+        batch = [];
+      };
+      for (const row of this.#connection.statement(this.#statements.load).iterate()) {
+        batch.push(row);
+        if (batch.length === FRAME_ROWS) flush();
+      }
+      flush();
+      const states = this.#connection.rows(this.#statements.states);
+      const bytes = states.map(([, state]) => storedBytes(state));
+      if (bytes.length > 0) frames.push(this.#decoded("the states", () => joinStates(bytes)));
+      this.#held = heldOf(states.at(-1)?.[0], bytes);
+      return frames;
+    });
+  }
+
+  /** Keeps a frame; `identity` is recorded with it. */
+  append(frame: Uint8Array, identity: string | undefined): void {
+    this.#write(identity, () => {
+      const { state, nextPlace } = this.#put(frame, this.#held.nextPlace);
+      return { ...this.#addState(this.#held, state), nextPlace };
+    });
+  }
+
+  /** Keeps these frames instead of all that was kept. */
+  replace(frames: readonly Uint8Array[], identity: string | undefined): void {
+    this.#write(identity, () => {
+      for (const sql of this.#statements.empty) this.#connection.run(sql);
+      this.#numbers = new Map();
+      const states: Uint8Array[] = [];
+      let nextPlace = 0;
+      for (const frame of frames) {
+        const put = this.#put(frame, nextPlace);
+        ({ nextPlace } = put);
+        if (put.state !== undefined) states.push(put.state);
+      }
+      const state = states.length > 0 ? joinStates(states) : undefined;
+      const emptied = { ...NOTHING, generation: this.#held.generation };
+      return { ...this.#addState(emptied, state), nextPlace };
+    });
+  }
+
+  /** Reads past damage: from the first key on, and, where that ends early, from the last one back. */
+  *salvage(): Generator<Uint8Array | LostBytes, void, undefined> {
+    const ids = new Map<number, Uint8Array>();
+    const lost = (what: string, error: unknown): LostBytes => ({
+      offset: 0,
+      byteCount: 0,
+      reason: `${what}: ${error instanceof Error ? error.message : String(error)}`,
+    });
+    try {
+      for (const [number, id] of this.#readIds()) ids.set(number, id);
+    } catch (error) {
+      yield lost("the replica ids", error);
+    }
+    const seen = new Set<string>();
+    for (const sql of [this.#statements.loadByKey, this.#statements.loadFromLast]) {
+      let failure: LostBytes | undefined;
+      const rows: StoredRow[] = [];
+      try {
+        for (const row of this.#connection.statement(sql).iterate()) {
+          const name = `${String(row[1])} ${keyName(row)}`;
+          if (seen.has(name)) continue;
+          seen.add(name);
+          rows.push(row);
+        }
+      } catch (error) {
+        failure = lost("some entries", error);
+      }
+      for (let at = 0; at < rows.length; at += FRAME_ROWS) {
+        yield* this.#salvageRows(rows.slice(at, at + FRAME_ROWS), ids, lost);
+      }
+      if (failure === undefined) break;
+      yield failure;
+    }
+    try {
+      for (const [, state] of this.#connection.rows(this.#statements.states)) {
+        yield storedBytes(state);
+      }
+    } catch (error) {
+      yield lost("the states", error);
+    }
+  }
+
+  *#salvageRows(
+    rows: readonly StoredRow[],
+    ids: ReadonlyMap<number, Uint8Array>,
+    lost: (what: string, error: unknown) => LostBytes,
+  ): Generator<Uint8Array | LostBytes, void, undefined> {
+    try {
+      yield this.#engine.encodeEntries(columnsOfStored(rows, ids));
+    } catch (error) {
+      const [only] = rows;
+      if (rows.length === 1 && only !== undefined) {
+        yield lost(`the entry of ${keyName(only)}`, error);
+        return;
+      }
+      const middle = Math.ceil(rows.length / 2);
+      yield* this.#salvageRows(rows.slice(0, middle), ids, lost);
+      yield* this.#salvageRows(rows.slice(middle), ids, lost);
+    }
+  }
+
+  /** Runs `body` in a transaction, unless somebody else has written since. */
+  #write(identity: string | undefined, body: () => Held): void {
+    try {
+      this.#held = this.#connection.write(() => {
+        const [generation] = this.#connection.first(this.#statements.generation) ?? [];
+        if (Number(generation ?? 0) !== this.#held.generation) {
+          throw new LastwriteError(
+            "store-locked",
+            `${this.#name} was written by somebody else meanwhile; see that all openers take its lock, and open it again`,
+          );
+        }
+        if (identity !== undefined) {
+          this.#connection.run(this.#statements.setMeta, "identity", identity);
+        }
+        return body();
+      });
+    } catch (error) {
+      // Those that it put are gone again.
+      this.#numbers = undefined;
+      throw error;
+    }
+  }
+
+  #put(
+    frame: Uint8Array,
+    nextPlace: number | undefined,
+  ): { readonly state: Uint8Array | undefined; readonly nextPlace: number } {
+    const columns = readColumns(this.#engine.decodeEntries(frame));
+    const { firstPlace, collected, state } = splitState(frame, columns.count);
+    const first = firstPlace ?? nextPlace ?? this.#lastPlace() + 1;
+    this.#putEntries(columns, first);
+    for (let at = 0; at < columns.count; at++) {
+      if (columns.tag(at) === TAG.prefix) this.#sweep(columns, at);
+    }
+    for (const { replicaId, counter } of collected) {
+      this.#connection.run(this.#statements.collect, this.#numberOf(replicaId), counter);
+    }
+    return { state, nextPlace: first + columns.count };
+  }
+
+  #putEntries(columns: Columns, firstPlace: number): void {
+    const numberOf = (id: string): number => this.#numberOf(id);
+    let values: SqliteValue[] = [];
+    for (let at = 0; at < columns.count; at++) {
+      pushEntry(values, columns, at, firstPlace + at, numberOf);
+      if (values.length === STATEMENT_ROWS * ENTRY_WIDTH) {
+        this.#connection.run(this.#statements.putMany, ...values);
+        values = [];
+      }
+    }
+    for (let at = 0; at < values.length; at += ENTRY_WIDTH) {
+      this.#connection.run(this.#statements.put, ...values.slice(at, at + ENTRY_WIDTH));
+    }
+  }
+
+  /** Deletes what a prefix tombstone covers. */
+  #sweep(columns: Columns, at: number): void {
+    const prefix = columns.keyBytes(at);
+    const { millis, counter, replicaId } = columns.stamp(at);
+    const id = idBytes(replicaId);
+    const values = [prefix, afterPrefix(prefix), prefix, millis, millis, counter, counter, id];
+    this.#connection.run(this.#statements.sweep, ...values);
+  }
+
+  #addState(held: Held, state: Uint8Array | undefined): Held {
+    const generation = held.generation + 1;
+    const { addState, dropStates, moveState, states } = this.#statements;
+    if (state === undefined) {
+      if (held.stateCount === 0) return held;
+      this.#connection.run(moveState, generation, held.generation);
+      return { ...held, generation };
+    }
+    const stateCount = held.stateCount + 1;
+    const tailBytes = held.stateCount === 0 ? 0 : held.tailBytes + state.length;
+    const firstBytes = held.stateCount === 0 ? state.length : held.firstBytes;
+    if (stateCount <= STATE_COUNT_MAX && tailBytes <= Math.max(STATE_TAIL_BYTES, firstBytes)) {
+      this.#connection.run(addState, generation, state);
+      return { ...held, generation, stateCount, firstBytes, tailBytes };
+    }
+    const kept = this.#connection.rows(states).map(([, bytes]) => storedBytes(bytes));
+    const joined = joinStates([...kept, state]);
+    this.#connection.run(dropStates, held.generation);
+    this.#connection.run(addState, generation, joined);
+    return { ...held, generation, stateCount: 1, firstBytes: joined.length, tailBytes: 0 };
+  }
+
+  #numberOf(replicaId: string): number {
+    this.#numbers ??= new Map(
+      Array.from(this.#readIds(), ([number, id]) => [idText(id), number] as const),
+    );
+    const known = this.#numbers.get(replicaId);
+    if (known !== undefined) return known;
+    // None is ever removed but all.
+    const number = this.#numbers.size + 1;
+    this.#connection.run(this.#statements.addReplica, number, idBytes(replicaId));
+    this.#numbers.set(replicaId, number);
+    return number;
+  }
+
+  #readIds(): Map<number, Uint8Array> {
+    const rows = this.#connection.rows(this.#statements.replicas);
+    return new Map(rows.map(([number, id]) => [storedNumber(number), storedBytes(id)]));
+  }
+
+  #lastPlace(): number {
+    return Number(this.#connection.first(this.#statements.lastPlace)?.[0] ?? -1);
+  }
+
+  #meta(name: string): string | undefined {
+    const value = this.#connection.first(this.#statements.meta, name)?.[0];
+    return value === undefined ? undefined : String(value as string | number | bigint);
+  }
+
+  #frameOf(rows: readonly StoredRow[], ids: ReadonlyMap<number, Uint8Array>): Uint8Array {
+    const encode = (some: readonly StoredRow[]): Uint8Array =>
+      this.#engine.encodeEntries(columnsOfStored(some, ids));
+    try {
+      return encode(rows);
+    } catch {
+      // One of them is to blame: which one?
+      for (const row of rows) this.#decoded(`the entry of ${keyName(row)}`, () => encode([row]));
+      return this.#decoded("some entries", () => encode(rows));
+    }
+  }
+
+  /** What bytes in the tables give; what is wrong with them is damage. */
+  #decoded<T>(what: string, decode: () => T): T {
+    try {
+      return decode();
+    } catch (error) {
+      if (!(error instanceof LastwriteError) || error.code !== "corrupt-bytes") throw error;
+      const reason = `${what}: ${error.message}`;
+      throw new LastwriteError(
+        "store-corrupt",
+        `${this.#name} is damaged: ${reason}; salvage() gives the rest`,
+        { cause: error, damage: { file: this.#name, offset: 0, reason } },
+      );
+    }
+  }
+}
+
+function heldOf(lastGeneration: unknown, states: readonly Uint8Array[]): Held {
+  if (states.length === 0) return NOTHING;
+  const [first, ...tail] = states as [Uint8Array, ...Uint8Array[]];
+  return {
+    generation: Number(lastGeneration),
+    stateCount: states.length,
+    firstBytes: first.length,
+    tailBytes: tail.reduce((sum, { length }) => sum + length, 0),
+    nextPlace: undefined,
+  };
+}
+
+/** The first key after all that begin with this prefix, which ends in a slash; null for the empty one. */
+function afterPrefix(prefix: Uint8Array): Uint8Array | null {
+  if (prefix.length === 0) return null;
+  const after = prefix.slice();
+  after[after.length - 1] = (after.at(-1) as number) + 1;
+  return after;
+}
+
+/** The key of a row, for messages and to tell rows apart. */
+function keyName([key]: StoredRow): string {
+  return key instanceof Uint8Array ? JSON.stringify(new TextDecoder().decode(key)) : String(key);
+}
