@@ -78,6 +78,15 @@ describe.each([
     const printed = run(node, [program, "native", "wasm", "script"], installed.app);
     expect(printed.trim()).toBe("chose native");
   });
+
+  test.for(["native", "wasm", "script"])("keeps stores on %s", (backend, { skip }) => {
+    skip(!existsSync(node), "npm has this runtime for Linux on x64 alone");
+    const printed = run(node, ["--no-warnings", "store.mjs", backend], installed.app);
+    const isOlder = run(node, ["--print", "process.versions.node"], installed.app).startsWith("20");
+    expect(printed.trim()).toBe(
+      isOlder ? "kept by memory, file" : "kept by memory, file, node:sqlite",
+    );
+  });
 });
 
 test("works without the addon, on WASM", () => {
