@@ -1,0 +1,266 @@
+/**
+ * The clients that people have, as sessions of one kind: `pg` Client and Pool, `postgres`, PGlite. Each is told by its shape; a session that broke says so, and
+ * is never used again.
+ */
+
+import { LastwriteError } from "../errors.ts";
+
+/** Parameters are text for all clients, and cast in the statement: so no serialiser of any of them has a say. */
+export type Parameter = string | null;
+
+/** What a `pg` client is asked. */
+export interface PgQuery {
+  readonly text: string;
+  readonly values: Parameter[];
+  readonly rowMode: "array";
+}
+
+/** A `pg` Client, connected by the user, or one that a pool gave out. */
+export interface PgClient {
+  query(query: PgQuery): Promise<{ readonly rows: unknown[][] }>;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** A client that goes back to its pool, or is closed. */
+export interface PgPoolClient extends PgClient {
+  release(isBroken?: boolean): void;
+}
+
+/** A `pg` Pool. */
+export interface PgPool {
+  connect(): Promise<PgPoolClient>;
+  readonly totalCount: number;
+}
+
+/** The `sql` of `postgres`. */
+export interface PostgresJs {
+  reserve(): Promise<PostgresJsSession>;
+}
+
+/** What its `reserve` gives. */
+export interface PostgresJsSession {
+  unsafe(
+    text: string,
+    values?: Parameter[],
+    options?: { readonly prepare?: boolean },
+  ): { values(): PromiseLike<Iterable<unknown>> };
+  release(): void;
+}
+
+/** A PGlite. */
+export interface PGliteClient {
+  query(
+    text: string,
+    values: Parameter[],
+    options: { rowMode: "array" },
+  ): Promise<{ readonly rows: unknown[] }>;
+  transaction<T>(work: (transaction: PGliteTransaction) => Promise<T>): Promise<T>;
+  exec(text: string): Promise<unknown>;
+}
+
+/** What PGlite gives its transactions. */
+export interface PGliteTransaction {
+  query(
+    text: string,
+    values: Parameter[],
+    options: { rowMode: "array" },
+  ): Promise<{ readonly rows: unknown[] }>;
+}
+
+/** Any client that `postgresPersistence` takes. */
+export type PostgresClient = PgClient | PgPool | PostgresJs | PGliteClient;
+
+export type Rows = readonly (readonly unknown[])[];
+
+/** Runs one statement, and answers its rows as arrays. */
+export type Query = (text: string, values?: readonly Parameter[]) => Promise<Rows>;
+
+/** What a transaction begins with. */
+export type Mode = "read write" | "isolation level repeatable read, read only";
+
+/** A transaction; what ends it is harmless when it has ended. */
+export interface Transaction {
+  readonly query: Query;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+/** One session of the database, for one user of it at a time. */
+export interface Session {
+  readonly query: Query;
+  begin(mode: Mode): Promise<Transaction>;
+  /** The connection broke, as far as is known here. */
+  isLost(): boolean;
+  /** Gives the session back to where it came from, or has it closed. */
+  release(isBroken: boolean): void;
+}
+
+/** Where sessions come from. */
+export interface Sessions {
+  /** A session for this caller alone; where the client is a session itself, that one. */
+  reserve(): Promise<Session>;
+}
+
+/** Knows the client by its shape; `invalid-argument` if it is none of those. */
+export function sessionsOf(client: PostgresClient): Sessions {
+  const shape = client as Partial<PgClient & PgPool & PostgresJs & PGliteClient> | null;
+  if (shape !== null && (typeof shape === "object" || typeof shape === "function")) {
+    if (typeof shape.reserve === "function") return ofPostgresJs(client as PostgresJs);
+    if (typeof shape.transaction === "function" && typeof shape.exec === "function")
+      return ofPGlite(client as PGliteClient);
+    if (typeof shape.totalCount === "number" && typeof shape.connect === "function")
+      return ofPgPool(client as PgPool);
+    if (typeof shape.query === "function" && typeof shape.on === "function")
+      return { reserve: async () => pgSession(client as PgClient, () => {}) };
+  }
+  throw new LastwriteError(
+    "invalid-argument",
+    "a client is a pg Client or Pool, the sql of postgres, or a PGlite",
+  );
+}
+
+function ofPgPool(pool: PgPool): Sessions {
+  return {
+    async reserve() {
+      const client = await pool.connect();
+      return pgSession(client, (isBroken) => {
+        client.release(isBroken);
+      });
+    },
+  };
+}
+
+function pgSession(client: PgClient, release: (isBroken: boolean) => void): Session {
+  let isLost = false;
+  let isHeld = true;
+  // Without a listener a connection that breaks would end the process.
+  const lost = (): void => {
+    isLost = true;
+  };
+  client.on("error", lost);
+  const query: Query = async (text, values = []) => {
+    const { rows } = await client.query({ text, values: [...values], rowMode: "array" });
+    return rows;
+  };
+  return {
+    query,
+    begin: (mode) => beginBy(query, mode),
+    isLost: () => isLost,
+    release(isBroken) {
+      if (!isHeld) return;
+      isHeld = false;
+      release(isBroken || isLost);
+      client.removeListener("error", lost);
+    },
+  };
+}
+
+function ofPostgresJs(sql: PostgresJs): Sessions {
+  return {
+    async reserve() {
+      const reserved = await sql.reserve();
+      let isLost = false;
+      let isHeld = true;
+      const query: Query = async (text, values = []) => {
+        if (isLost) throw new Error("the connection was closed");
+        return [...(await reserved.unsafe(text, [...values], PREPARED).values())] as Rows;
+      };
+      await watchConnection(reserved, () => {
+        isLost = true;
+      });
+      return {
+        query,
+        begin: (mode) => beginBy(query, mode),
+        isLost: () => isLost,
+        release() {
+          // One that was closed is the pool's already, which would else give it out as an open one.
+          if (isHeld && !isLost) reserved.release();
+          isHeld = false;
+        },
+      };
+    },
+  };
+}
+
+const PREPARED = { prepare: true };
+
+/** A connection of `postgres`, which it hands to what it calls before a query: its own transactions learn by `onclose` that it broke. */
+interface PostgresJsConnection {
+  onclose?: ((reason: unknown) => void) | null;
+}
+
+/** A reserved session of `postgres` does not tell when its connection is closed; a query would then throw where nobody can catch it, or run in the session of somebody else. */
+async function watchConnection(reserved: PostgresJsSession, onclose: () => void): Promise<void> {
+  const options = {
+    prepare: false,
+    onexecute(connection: PostgresJsConnection | undefined): boolean {
+      // eslint-disable-next-line unicorn/prefer-add-event-listener -- It is no target of events.
+      if (connection !== undefined) connection.onclose = onclose;
+      return true;
+    },
+  };
+  await reserved.unsafe("select 1", [], options).values();
+}
+
+function ofPGlite(client: PGliteClient): Sessions {
+  const query: Query = async (text, values = []) => {
+    const { rows } = await client.query(text, [...values], AS_ARRAYS);
+    return rows as Rows;
+  };
+  const session: Session = {
+    query,
+    begin: (mode) => beginInPGlite(client, mode),
+    isLost: () => false,
+    release: () => {},
+  };
+  return { reserve: async () => session };
+}
+
+const AS_ARRAYS: { rowMode: "array" } = { rowMode: "array" };
+
+/** Statements that begin and end a transaction, in a session that nobody else uses meanwhile. */
+async function beginBy(query: Query, mode: Mode): Promise<Transaction> {
+  await query(
+    mode === "read write" ? `begin isolation level read committed, ${mode}` : `begin ${mode}`,
+  );
+  let isOpen = true;
+  const end = async (statement: string): Promise<void> => {
+    if (!isOpen) return;
+    isOpen = false;
+    await query(statement);
+  };
+  return { query, commit: () => end("commit"), rollback: () => end("rollback") };
+}
+
+/** PGlite keeps the statements of others out of a transaction only if it begins and ends it itself. */
+async function beginInPGlite(client: PGliteClient, mode: Mode): Promise<Transaction> {
+  return new Promise((resolve, reject) => {
+    const ended = client.transaction(async (inner) => {
+      const query: Query = async (text, values = []) => {
+        const { rows } = await inner.query(text, [...values], AS_ARRAYS);
+        return rows as Rows;
+      };
+      await query(`set transaction ${mode}`);
+      await new Promise<void>((commit, rollback) => {
+        resolve({
+          query,
+          async commit() {
+            commit();
+            await ended;
+          },
+          async rollback() {
+            rollback(ROLLED_BACK);
+            await ended.catch((error: unknown) => {
+              if (error !== ROLLED_BACK) throw error;
+            });
+          },
+        });
+      });
+    });
+    // Before it began this is how that is known; later `commit` and `rollback` tell.
+    ended.catch(reject);
+  });
+}
+
+const ROLLED_BACK = new Error("rolled back");
