@@ -1,0 +1,174 @@
+/** What two sessions say to each other. docs/protocol.md tells the bytes, ./codec.ts reads and writes them. */
+
+/** The versions of the protocol that this release speaks. */
+export const PROTOCOL_MIN = 1;
+export const PROTOCOL_MAX = 1;
+
+/** A place in the order of arrival of one store. */
+export interface Cursor {
+  /** 16 hex digits: places of one epoch can be compared. */
+  readonly epoch: string;
+  /** All that arrived before this place. */
+  readonly place: number;
+}
+
+/** The first message of each side. */
+export interface Hello {
+  readonly type: "hello";
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  /** 32 hex digits: names the store, whatever it writes under. */
+  readonly storeId: string;
+  /** The sender's clock, milliseconds since 1970. */
+  readonly millis: number;
+  /** How far ahead of that a stamp may lie for the sender to take it. */
+  readonly driftMaxMs: number;
+  /** Bytes of parts that the sender takes before it gives more credit. */
+  readonly windowBytes: number;
+  /** Its clock is the one to go by: it is a server. */
+  readonly isServer: boolean;
+  /** The room that is meant, where one address has several; else empty. */
+  readonly room: string;
+  /** Who the sender is, for a server that asks; else empty. */
+  readonly token: string;
+}
+
+/** What a side holds, in a few bytes. */
+export interface Have {
+  readonly type: "have";
+  /** The head of its order of arrival. */
+  readonly log: Cursor;
+  /** 16 hex digits each: the first half of the hash of bytes of `version()`, of `horizon()`, and of the digest. */
+  readonly versionHash: string;
+  readonly horizonHash: string;
+  readonly digest: string;
+  /** How many entries it holds, tombstones included. */
+  readonly entryCount: number;
+  /** What it has of the receiver's order of arrival, durably and without a gap; undefined when it never met it. */
+  readonly cursor: Cursor | undefined;
+}
+
+/** Asks for the version of the other side, or for all of its state. */
+export interface Need {
+  readonly type: "need";
+  readonly what: "version" | "snapshot";
+}
+
+/** A piece of the version and the horizon of a side. */
+export interface VectorPiece {
+  readonly type: "vector";
+  /** How many bytes of both come after this piece. */
+  readonly remaining: number;
+  /** Varint length of the version frame, it, and the horizon frame: a piece of that. */
+  readonly bytes: Uint8Array;
+}
+
+/** Entries that the receiver lacks. */
+export interface Delta {
+  readonly type: "delta";
+  /** The place in the sender's order of arrival up to which the receiver has everything after this one; undefined before the last part. */
+  readonly place: number | undefined;
+  /** It goes on where the one before ended: the receiver may adopt the version of a frame of kind 4. */
+  readonly continues: boolean;
+  /** How many bytes of parts come after this one, for progress. */
+  readonly remaining: number;
+  /** A frame of kind 1 or 4. */
+  readonly frame: Uint8Array;
+}
+
+/** A part of a snapshot, for a receiver that has to re-read. */
+export interface SnapshotPart {
+  readonly type: "snapshot";
+  /** As in `Delta`, with the last part. */
+  readonly place: number | undefined;
+  readonly remaining: number;
+  /** A frame of kind 2. */
+  readonly frame: Uint8Array;
+}
+
+/** Everything up to `place` of the receiver's order of arrival is here, and durable. */
+export interface Ack {
+  readonly type: "ack";
+  readonly place: number;
+}
+
+/** So many more bytes of parts may be sent. */
+export interface Credit {
+  readonly type: "credit";
+  readonly byteCount: number;
+}
+
+/** Compares ranges of key hashes. */
+export interface Ranges {
+  readonly type: "ranges";
+  /** 16 bytes that both key hashes are made with. */
+  readonly seed: Uint8Array;
+  /** 9 bytes each, as of `fingerprints` of an engine. */
+  readonly ranges: Uint8Array;
+  /** What the sender has there: its fingerprints, 12 bytes a range; or of hashes, where the ranges are small enough. */
+  readonly fingerprints: Uint8Array;
+}
+
+/** Entries of small ranges by hash: what the sender has there, so that the receiver sends what is missing, and asks for what it lacks. */
+export interface Hashes {
+  readonly type: "hashes";
+  readonly seed: Uint8Array;
+  readonly ranges: Uint8Array;
+  /** As `hashes` of an engine answers. */
+  readonly hashes: Uint8Array;
+}
+
+/** Asks for entries by hash, 8 bytes each; answered by deltas. */
+export interface Wanted {
+  readonly type: "wanted";
+  readonly seed: Uint8Array;
+  readonly hashes: Uint8Array;
+}
+
+/** The end of a comparison of ranges: what the sender had when it began, so that the receiver may adopt that. */
+export interface Compared {
+  readonly type: "compared";
+}
+
+/** A small value of one replica that is not kept; undefined takes it back. */
+export interface Presence {
+  readonly type: "presence";
+  /** Who it is of: 16 hex digits that name a session. */
+  readonly from: string;
+  /** JSON, at most 4 KiB. */
+  readonly state: string | undefined;
+}
+
+export interface Ping {
+  readonly type: "ping";
+}
+
+export interface Pong {
+  readonly type: "pong";
+}
+
+/** Something is wrong; after one that is `final` nothing comes any more. */
+export interface Failure {
+  readonly type: "error";
+  readonly code: string;
+  readonly message: string;
+  readonly final: boolean;
+}
+
+export type SyncMessage =
+  | Hello
+  | Have
+  | Need
+  | VectorPiece
+  | Delta
+  | SnapshotPart
+  | Ack
+  | Credit
+  | Ranges
+  | Hashes
+  | Wanted
+  | Compared
+  | Presence
+  | Ping
+  | Pong
+  | Failure;
