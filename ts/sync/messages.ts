@@ -90,6 +90,8 @@ export interface SnapshotPart {
 export interface Ack {
   readonly type: "ack";
   readonly place: number;
+  /** The place in the sender's own order of arrival up to which it has sent everything, or had it from the receiver; undefined while parts are under way. */
+  readonly reached: number | undefined;
 }
 
 /** So many more bytes of parts may be sent. */
