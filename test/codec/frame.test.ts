@@ -6,6 +6,7 @@ import { encodedEntry } from "../../ts/codec/block.ts";
 import { compareDots, compareKeys, type Entry } from "../../ts/codec/entry.ts";
 import {
   decodeFrame,
+  decodeHeader,
   encodeEntriesFrame,
   encodeFrame,
   type Header,
@@ -17,6 +18,14 @@ import { entry, stamp, version } from "./arbitraries.ts";
 
 const ALL_KINDS = Object.values(KIND);
 const A = "000000000000000000000000000000aa";
+
+/** Pieces of the header of a journal. */
+const oneReplica = [1, 16, ...new Uint8Array(16)];
+const clocks = [8, 16, ...new Uint8Array(16)];
+const journalEnd = [...clocks, 9, 2, 0, 0, 0];
+const journal = [...oneReplica, ...journalEnd];
+/** 2^48 as a varint. */
+const place48 = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
 
 /** `bytes` with their checksum made right again. */
 function sealed(bytes: Uint8Array): Uint8Array {
@@ -119,7 +128,7 @@ describe("frames", () => {
     expect(codeOf(() => decodeFrame(sealed(bytes.with(2, 2)), ALL_KINDS))).toBe(
       "unsupported-format",
     );
-    expect(codeOf(() => decodeFrame(sealed(bytes.with(3, 6)), ALL_KINDS))).toBe(
+    expect(codeOf(() => decodeFrame(sealed(bytes.with(3, 7)), ALL_KINDS))).toBe(
       "unsupported-format",
     );
   });
@@ -152,6 +161,21 @@ describe("frames", () => {
     expect(decodeFrame(frame, ALL_KINDS).entries).toEqual([]);
   });
 
+  test("of journals hold clock, floor, place, attributes and the own id", () => {
+    const fields = {
+      isWhole: true,
+      clock: { millis: 2 ** 48 - 1, counter: 65_535 },
+      floor: { millis: 1, counter: 2 },
+      ownId: "a".repeat(32),
+      place: 2 ** 48 - 1,
+      attributes: Uint8Array.of(1, 2, 3),
+    };
+    const bytes = encodeFrame({ kind: KIND.journal, journal: fields });
+    expect(decodeFrame(bytes, ALL_KINDS).journal).toEqual(fields);
+    expect(decodeHeader(bytes, ALL_KINDS).journal).toEqual(fields);
+    expect(codeOf(() => decodeFrame(frameOf(KIND.journal, ...journal), ALL_KINDS))).toBe("none");
+  });
+
   test("are refused unless they are as the encoder writes them", () => {
     const bad: readonly (readonly [string, Uint8Array])[] = [
       ["no replicas", frameOf(KIND.entries, 0)],
@@ -164,6 +188,22 @@ describe("frames", () => {
       ["fields that do not ascend", frameOf(KIND.changes, 6, 1, 0, 1, 0, 0)],
       ["a block in a version", frameOf(KIND.version, 1, 0, 0, 1)],
       ["an empty block", frameOf(KIND.entries, 1, 0, 0, 0)],
+      ["a journal without clock", frameOf(KIND.journal, ...oneReplica, 9, 2, 0, 0, 0)],
+      ["a journal without place", frameOf(KIND.journal, ...oneReplica, ...clocks, 0)],
+      ["a journal of nobody", frameOf(KIND.journal, 1, 0, ...clocks, 9, 2, 0, 0, 0)],
+      ["a journal that is tainted", frameOf(KIND.journal, ...oneReplica, 7, 1, 1, ...journalEnd)],
+      ["a delta that is whole", frameOf(KIND.changes, 1, 0, 7, 1, 2, 0)],
+      ["an empty end of a journal", frameOf(KIND.journal, ...oneReplica, 6, 1, 0, ...journalEnd)],
+      ["attributes of nothing", frameOf(KIND.journal, ...journal.slice(0, -1), 10, 0, 0)],
+      [
+        "a clock too long",
+        frameOf(KIND.journal, ...oneReplica, 8, 17, ...new Uint8Array(17), 9, 2, 0, 0, 0),
+      ],
+      [
+        "a place out of range",
+        frameOf(KIND.journal, ...oneReplica, ...clocks, 9, 8, 0, ...place48, 0),
+      ],
+      ["a clock in a delta", frameOf(KIND.changes, 1, 0, ...clocks, 0)],
       ["a vector of an unknown writer", frameOf(KIND.version, 1, 0, 4, 3, 1, 0, 1, 0)],
     ];
     for (const [what, bytes] of bad)

@@ -78,7 +78,10 @@ function changedPieces(pieces: readonly Piece[], random: Random): Piece[] {
       piece.id = random.below(16);
       break;
     case 4:
-      changed.push({ id: random.pick([1, 7, 8, 13, 200]), bytes: random.bytes(random.below(5)) });
+      changed.push({
+        id: random.pick([1, 7, 8, 9, 10, 13, 200]),
+        bytes: random.bytes(random.below(5)),
+      });
       changed.sort((left, right) => left.id - right.id);
       break;
     default:

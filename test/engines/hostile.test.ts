@@ -9,11 +9,19 @@ import { expect, test } from "vitest";
 
 import { readColumns } from "../../ts/engine/columns.ts";
 import type { Engine, EngineDictionary } from "../../ts/engine/contract.ts";
+import { scriptEngine } from "../../ts/engine/script.ts";
 import { fromHex, toHex } from "../suites/bytes.ts";
 import { describeEngines, loadedEngines, testAllEnginesThere } from "../suites/engines.ts";
 import { KIND } from "../suites/frames.ts";
 import { numberFromEnvironment, seededRandom } from "../suites/random.ts";
-import { codeOf, driftMaxMs, idOf, openReplica, wholeSnapshot } from "../suites/replicas.ts";
+import {
+  codeOf,
+  driftMaxMs,
+  idOf,
+  openReplica,
+  wholeDelta,
+  wholeSnapshot,
+} from "../suites/replicas.ts";
 import { mutant, sealed } from "./frame-mutator.ts";
 
 const now = 5_000;
@@ -22,8 +30,10 @@ const firstSeed = numberFromEnvironment("HOSTILE_SEED") ?? 1;
 const mutantGoal = askedCount ?? 10_000;
 const budgetMs = askedCount === undefined ? 20_000 : Infinity;
 
-/** The frames of the vectors; and of these a few short ones, to be damaged at each byte, that have every field and column. */
-const frames = framesOfVectors();
+const noBytes = new Uint8Array(0);
+
+/** The frames of the vectors, and journals; and of these a few short ones, to be damaged at each byte, that have every field and column. */
+const frames = [...framesOfVectors(), ...journals()];
 const samples = coveringFrames();
 
 testAllEnginesThere();
@@ -88,7 +98,7 @@ test("random bytes are refused alike", () => {
     const random = seededRandom(seed);
     const bytes = random.bytes(random.below(120));
     assertCorrupt(victims, bytes);
-    const framed = Uint8Array.from([0x4c, 0x57, 1, random.below(7), ...bytes, 0, 0, 0, 0]);
+    const framed = Uint8Array.from([0x4c, 0x57, 1, random.below(8), ...bytes, 0, 0, 0, 0]);
     assertSameOutcome(victims, sealed(framed));
   }
   assertSameNextStamp(victims);
@@ -214,7 +224,8 @@ function openVictim(engine: Engine): Victim {
       changing(() => dictionary.merge(bytes, now, true)),
       changing(() => dictionary.reread([bytes], now)),
       changing(() => dictionary.collectTombstones(bytes, now)),
-      changing(() => dictionary.delta(bytes, { ownStorage: true }).map(toHex)),
+      changing(() => dictionary.delta(bytes).map(toHex)),
+      changing(() => dictionary.replay(bytes)),
       // No error changed anything.
       stateText(dictionary) === before ? "" : "changed",
       outcomeOf(() => {
@@ -222,6 +233,15 @@ function openVictim(engine: Engine): Victim {
         const state = stateText(opened);
         opened.close();
         return state;
+      }),
+      outcomeOf(() => {
+        const opened = openReplica(engine, 1);
+        try {
+          opened.replay(bytes);
+          return [stateText(opened), opened.journal(noBytes, { whole: true }).map(toHex)];
+        } finally {
+          opened.close();
+        }
       }),
       outcomeOf(() => {
         const columns = engine.decodeEntries(bytes);
@@ -324,6 +344,37 @@ function framesOfVectors(): Uint8Array[] {
     .map((hex) => fromHex(hex))
     .filter((frame) => frame.length < 400)
     .toSorted((left, right) => right.length - left.length);
+}
+
+/** Journals of every field: entries of others, exceptions, a horizon, attributes; whole ones, and differences. */
+function journals(): Uint8Array[] {
+  const engine = scriptEngine();
+  const [own, other] = [openReplica(engine, 1), openReplica(engine, 2)];
+  const taken: Uint8Array[] = [];
+  const journal = (attributes: readonly number[], whole = false): void => {
+    const options = { whole, partBytesMax: 60 };
+    taken.push(...own.journal(Uint8Array.from(attributes), options));
+  };
+  own.set("k", "a text", 1_000);
+  journal([]);
+  other.set("far", 1, 1_000);
+  const base = other.version();
+  other.set("n/x", 1.5, 1_001);
+  own.merge(wholeDelta(other, base), now, false);
+  journal([1, 0x61, 2, 7]);
+  own.delete("k", 1_002);
+  journal([1, 0x61, 0]);
+  own.merge(wholeDelta(other), now, false);
+  own.collectTombstones(own.version(), now);
+  journal([]);
+  other.deletePrefix("n/", 1_003);
+  const behind = other.version();
+  other.set("last", null, 1_004);
+  own.merge(wholeDelta(other, behind), now, false);
+  journal([]);
+  journal([1, 0x61, 2, 7], true);
+  for (const dictionary of [own, other]) dictionary.close();
+  return taken;
 }
 
 /** Frames, the shortest first, until each field and column that any frame of a kind has is in one of its kind. */

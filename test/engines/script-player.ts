@@ -49,7 +49,12 @@ export function differenceIn(
         ].join("\n");
       }
     }
-    return undefined;
+    const [first, ...others] = players.map((player) => player.ending());
+    if (others.every((ending) => ending === first)) return undefined;
+    return [
+      "at the end:",
+      ...[first, ...others].map((ending, at) => `    ${engines[at]?.backend}: ${ending}`),
+    ].join("\n");
   } finally {
     for (const player of players) player.close();
   }
@@ -88,6 +93,8 @@ interface Player {
   play(step: Step): string;
   /** The last call in words. */
   lastCall(): string;
+  /** All that is there at last, that too which can only be seen by changing something. */
+  ending(): string;
   close(): void;
 }
 
@@ -116,6 +123,11 @@ const weights = {
   entries: 2,
   scratch: 3,
   reopen: 1,
+  journal: 12,
+  restart: 5,
+  replay: 3,
+  replayDamaged: 4,
+  replicaId: 1,
   copy: 2,
   time: 4,
   spare: 1,
@@ -200,6 +212,9 @@ function createPlayer(engine: Engine): Player {
   let frames: Uint8Array[] = [];
   let snapshots: Uint8Array[][] = [];
   let versions: Uint8Array[] = [];
+  /** What each dictionary told its storage, and all journals of late. */
+  const logs: (readonly Uint8Array[])[] = [];
+  let journals: Uint8Array[] = [];
   const seqs: number[] = [];
   const inTransaction = new Set<EngineDictionary>();
   let timeMs = 1_000;
@@ -227,7 +242,7 @@ function createPlayer(engine: Engine): Player {
     });
   }
 
-  /** All that can be seen without changing anything. */
+  /** All that can be seen without changing anything; not by an export, which would raise the floor. */
   function stateText(dictionary: EngineDictionary): string {
     try {
       const parts = [
@@ -237,8 +252,8 @@ function createPlayer(engine: Engine): Player {
         toHex(dictionary.replicaId()),
       ];
       parts.push(toHex(dictionary.version()), toHex(dictionary.horizon()));
-      if (!inTransaction.has(dictionary))
-        parts.push(...dictionary.snapshot({ ownStorage: true }).map(toHex));
+      parts.push(toHex(dictionary.hashes(seedOf(1), new Uint8Array(9))));
+      parts.push(String(dictionary.isJournalBroken()));
       return parts.join(" ");
     } catch (error) {
       return errorText(error);
@@ -252,6 +267,22 @@ function createPlayer(engine: Engine): Player {
       old.close();
     }
     dictionaries[index] = dictionary;
+    logs[index] = [];
+  }
+
+  /** Tells the storage of a dictionary what changed, or all there is. */
+  function journal(dictionary: EngineDictionary, index: number, number: number): unknown {
+    const attributes = pick([bytes(), bytes(), bytes(1, 0x61, 2, 7)], number >>> 8);
+    const whole = number % 4 === 0 || (dictionary.isJournalBroken() && number % 16 > 2);
+    const options = whole ? { whole, ...optionsOf(number >>> 4) } : {};
+    const taken = dictionary.journal(attributes, options);
+    logs[index] = whole ? taken : [...(logs[index] ?? []), ...taken];
+    journals = [...journals.slice(-8), ...taken];
+    return taken;
+  }
+
+  function stored(): Uint8Array[] {
+    return [...journals, ...journals, ...frames.slice(-2)];
   }
 
   function keep(frame: Uint8Array): Uint8Array {
@@ -263,7 +294,6 @@ function createPlayer(engine: Engine): Player {
     return {
       ...(number % 3 === 0 ? {} : { partBytesMax: [1, 40, 200][(number >>> 3) % 3] ?? 1 }),
       ...((number >>> 6) % 3 === 0 ? { stampLimitMs: timeMs + ((number >>> 8) % 200) } : {}),
-      ...((number >>> 6) % 4 === 0 ? { ownStorage: true } : {}),
     };
   }
 
@@ -396,8 +426,8 @@ function createPlayer(engine: Engine): Player {
       );
     },
     entries(_dictionary, [, b = 0]) {
-      if (frames.length === 0) return "nothing";
-      const columns = engine.decodeEntries(pick(frames, b));
+      if (stored().length === 0) return "nothing";
+      const columns = engine.decodeEntries(pick(stored(), b));
       return [columns, engine.encodeEntries(columns)];
     },
     scratch(_dictionary, [, b = 0, c = 0]) {
@@ -406,12 +436,41 @@ function createPlayer(engine: Engine): Player {
       return engine.scratchMerge(held, pick(frames, c), timeMs, driftMaxMs);
     },
     reopen(dictionary, [, b = 0], index) {
-      const fresh = create(
-        dictionary.snapshot({ ownStorage: b % 2 === 0 }),
-        dictionary.replicaId(),
-      );
+      const fresh = create(dictionary.snapshot(), b % 2 === 0 ? nextId() : dictionary.replicaId());
       replace(index, fresh);
     },
+    journal: (dictionary, [, b = 0], index) => journal(dictionary, index, b),
+    /** Closed, or crashed, and made again of what storage has. */
+    restart(dictionary, [, b = 0, c = 0], index) {
+      const told = b % 2 === 0 ? journal(dictionary, index, c) : "crash";
+      const log = logs[index] ?? [];
+      const fresh = create();
+      for (const frame of log) fresh.replay(frame);
+      replace(index, fresh);
+      logs[index] = log;
+      return told;
+    },
+    /** As an adapter that keeps rows: the entries of what storage has, then what no row tells. */
+    replay(dictionary, [, b = 0, c = 0]) {
+      if (stored().length === 0) return "nothing";
+      const frame = pick(stored(), b);
+      if (c % 4 > 0) return dictionary.replay(frame);
+      return dictionary.replay(engine.encodeEntries(engine.decodeEntries(frame)));
+    },
+    replayDamaged(_dictionary, [, b = 0, c = 0, d = 0, e = 0]) {
+      if (stored().length === 0) return "nothing";
+      const frame = damaged(pick(stored(), b), c, d, e);
+      said(toHex(frame));
+      const fresh = create();
+      try {
+        fresh.replay(frame);
+        return [stateText(fresh), fresh.journal(bytes(), { whole: true })];
+      } finally {
+        fresh.close();
+      }
+    },
+    replicaId: (dictionary, [, b = 0]) =>
+      dictionary.setReplicaId(b % 2 === 0 ? dictionary.replicaId() : nextId()),
     copy(dictionary, [, b = 0]) {
       const index = b % dictionaries.length;
       if (dictionaries[index] === dictionary) return;
@@ -447,6 +506,19 @@ function createPlayer(engine: Engine): Player {
       return `${answer} | ${stateText(dictionaries[index] as EngineDictionary)}`;
     },
     lastCall: () => call,
+    ending: () =>
+      dictionaries
+        .map((dictionary) => {
+          try {
+            if (inTransaction.has(dictionary)) dictionary.rollback();
+            const changes = dictionary.isJournalBroken() ? [] : dictionary.journal(bytes());
+            const all = dictionary.journal(bytes(), { whole: true });
+            return textOf([changes, all, dictionary.snapshot(), dictionary.changesSince(0)]);
+          } catch (error) {
+            return errorText(error);
+          }
+        })
+        .join(" "),
     close() {
       for (const dictionary of dictionaries) dictionary.close();
     },

@@ -199,8 +199,8 @@ describeEngines("restamping", (engine) => {
         ["delta", (replica) => replica.delta(undefined), 0],
         ["snapshot", (replica) => replica.snapshot(), 0],
         ["cursor", (replica) => replica.changesSince(0), 0],
-        ["own storage", (replica) => replica.snapshot({ ownStorage: true }), 1],
-        ["own storage by cursor", (replica) => replica.changesSince(0, { ownStorage: true }), 1],
+        ["journal", (replica) => replica.journal(new Uint8Array(0)), 1],
+        ["whole journal", (replica) => replica.journal(new Uint8Array(0), { whole: true }), 1],
         ["withheld", (replica) => replica.delta(undefined, { stampLimitMs: now }), 1],
       ];
     for (const [name, send, count] of exports) {

@@ -107,15 +107,17 @@ function shrink(seed: number, history: History, engineOf: EngineOf): Failure {
 export function randomHistory(seed: number, plan?: Plan): History {
   const random = seededRandom(seed);
   const traits = traitsOf(plan, random);
-  const replicaCount = random.pick(traits.clones ? [2, 3, 3] : [2, 3, 3, 3, 4, 4, 5]);
+  // What is planned about storage is about three, of which the last is a stranger.
+  const replicaCount =
+    plan === "storage" ? 3 : random.pick(traits.clones ? [2, 3, 3] : [2, 3, 3, 3, 4, 4, 5]);
   const setup: Setup = {
     seed,
     replicaCount,
     keys: allKeys.slice(0, random.pick([3, 3, 4, 5, 6])),
     prefixes: random.once(2) ? ["p/", "p/q/"] : ["p/", "p/q/", ""],
     traits,
-    known: Array.from({ length: replicaCount }, (_, number) => number).filter(
-      () => !random.once(3),
+    known: Array.from({ length: replicaCount }, (_, number) => number).filter((number) =>
+      plan === "storage" ? number < 2 : !random.once(3),
     ),
   };
   const actions = weighted(traits);
@@ -123,7 +125,7 @@ export function randomHistory(seed: number, plan?: Plan): History {
     Array.from({ length: count }, () => randomStep(random.pick(actions), random));
   const steps: Step[] = [];
   for (const step of plannedSteps(plan, replicaCount, traits, random)) {
-    if (random.once(2)) steps.push(...mixed(1));
+    if (random.once(plan === "storage" ? 6 : 2)) steps.push(...mixed(1));
     steps.push(step);
   }
   return { setup, steps: steps.length > 0 ? steps : mixed(12 + random.below(50)) };
@@ -136,10 +138,9 @@ function plannedSteps(
   { collection }: Traits,
   random: Random,
 ): Step[] {
-  if (plan === "storage" && random.once(2)) return [];
+  if (plan === "storage") return collection ? stored(random) : [];
   const chosen =
-    (plan === "storage" ? "absences" : plan) ??
-    (collection ? [undefined, "absences", "rumours"][random.below(3)] : undefined);
+    plan ?? (collection ? [undefined, "absences", "rumours"][random.below(3)] : undefined);
   if (chosen === "absences") return absences(replicaCount, random);
   return chosen === "rumours" ? rumours(replicaCount, random) : [];
 }
@@ -202,6 +203,77 @@ function absences(replicaCount: number, random: Random): Step[] {
   }
   return steps;
 }
+
+/** What a journal that only tells of what is held would not tell: see docs/engine.md, The own storage. */
+function stored(random: Random): Step[] {
+  const [first, second] = random.once(2) ? [1, 0] : [2, 0];
+  const step = (action: Action, a: number, b = 0, c = wholeDelta, d = 1): Step => ({
+    action,
+    numbers: [a, b, c, d],
+  });
+  const remove = random.once(2) ? step("delete", 0, first) : step("deletePrefix", 0);
+  const toOne = step("exchange", 0, 0);
+  const reread = [step("reread", 2, 0), step("deliver", 0, 1)];
+  const collect = [step("acknowledge", 1), step("collect", 0)];
+  const reopen = (replica: number): Step[] => [step("save", replica), step("crash", replica, 1)];
+  return random.pick([
+    // A tombstone comes and is collected between two journals.
+    [
+      step("push", 0, first, 1, 6),
+      step("save", 2),
+      step("push", 0, first, 0, 6),
+      ...collect,
+      step("push", 0, second, 1, 6),
+      ...reopen(2),
+    ],
+    // An entry comes that is older than what was removed and collected.
+    [
+      step("set", 2, first),
+      step("set", 0, first),
+      toOne,
+      remove,
+      toOne,
+      ...collect,
+      ...reread,
+      step("exchange", 2, 1),
+      ...reopen(1),
+    ],
+    // A re-read drops what a snapshot does not have.
+    [
+      step("set", 0, first),
+      step("exchange", 0, 1),
+      step("save", 2),
+      remove,
+      toOne,
+      ...collect,
+      ...reread,
+      ...reopen(2),
+    ],
+    // A removal is restamped below what it removed.
+    [
+      step("skew", 1, 5),
+      step("set", 1, first),
+      step("save", 1),
+      step("deletePrefix", 1),
+      step("skew", 1, 0),
+      step("restamp", 1),
+      ...reopen(1),
+    ],
+    // An entry is sent, and the crash comes before that is known to storage.
+    [
+      step("skew", 1, 4),
+      step("skew", 0, 3),
+      step("set", 1, first),
+      step("exchange", 1, 1),
+      step("crash", 1, 1),
+      step("skew", 1, 0),
+      step("restamp", 1),
+    ],
+  ]);
+}
+
+/** Chooses one part and no stamp limit for an exchange. */
+const wholeDelta = 48;
 
 /** A step whose first number, that of the replica as a rule, may be given. */
 function randomStep(action: Action, random: Random, replica?: number): Step {

@@ -40,7 +40,7 @@ export async function makeDatabase(template?: string): Promise<TestDatabase> {
       return client;
     },
     pool(max = 3) {
-      const pool = new pg.Pool({ ...server, database: name, max });
+      const pool = new pg.Pool({ ...server, database: name, max, connectionTimeoutMillis: 10_000 });
       pool.on("error", () => {});
       open.push(pool);
       return pool;

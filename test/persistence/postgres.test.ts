@@ -11,7 +11,7 @@ describe.skipIf(absence !== undefined)(`PostgreSQL${absence === undefined ? "" :
   const database = await makeDatabase();
   afterAll(() => database[Symbol.asyncDispose]());
 
-  const pool = database.pool(4);
+  const pool = database.pool(10);
   const sql = database.sql();
   conforms("pg Pool", async () => pool);
   conforms("postgres", async () => sql);

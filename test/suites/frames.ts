@@ -5,7 +5,14 @@
 
 import { toHex } from "./bytes.ts";
 
-export const KIND = { delta: 1, snapshot: 2, version: 3, changes: 4, entries: 5 } as const;
+export const KIND = {
+  delta: 1,
+  snapshot: 2,
+  version: 3,
+  changes: 4,
+  entries: 5,
+  journal: 6,
+} as const;
 export const FIELD = {
   replicas: 1,
   part: 2,
@@ -14,6 +21,9 @@ export const FIELD = {
   horizon: 5,
   end: 6,
   flags: 7,
+  clock: 8,
+  place: 9,
+  attributes: 10,
 } as const;
 export const TAG = { tombstone: 0, integer: 4, prefixTombstone: 14 } as const;
 
@@ -182,7 +192,7 @@ export function meetOfVectors(versions: readonly VersionSet[]): VersionSet {
   return { vector, exceptions: new Map() };
 }
 
-/** The entries of a frame of kind 1, 2, 4 or 5, in its order. */
+/** The entries of a frame of any kind but 3, in its order. */
 export function readEntries(bytes: Uint8Array): FrameEntry[] {
   const frame = readFrame(bytes);
   const input = new Reader(frame.blocks);

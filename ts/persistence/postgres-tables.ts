@@ -112,9 +112,9 @@ export function statementsFor(schema: string): Statements {
       (table) => `delete from ${table} where store = $1::text::integer`,
     ),
     cursor: `declare lastwrite_load no scroll cursor for select place::text, is_prefix::text, key, bytes, stamp, dot, origin
-      from ${entries} where store = $1::text::integer order by place`,
+      from ${entries} as entries where store = $1::text::integer order by entries.place`,
     fetch: (rowCount) => `fetch forward ${rowCount} from lastwrite_load`,
-    load: `select number::text, state from ${states} where store = $1::text::integer order by number`,
+    load: `select number::text, state from ${states} as kept where store = $1::text::integer order by kept.number`,
   };
 }
 

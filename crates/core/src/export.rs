@@ -530,6 +530,8 @@ pub(crate) struct Table {
 
 const UNUSED: u32 = u32::MAX;
 const USED: u32 = u32::MAX - 1;
+/// Where fewer than one in so many nodes are used, they are sorted alone.
+const USED_FEW: usize = 16;
 
 impl Table {
     pub fn start(&mut self, nodes: usize) {
@@ -541,7 +543,11 @@ impl Table {
 
     #[inline]
     pub fn use_node(&mut self, node: u32) {
-        self.index[node as usize] = USED;
+        let index = &mut self.index[node as usize];
+        if *index == UNUSED {
+            *index = USED;
+            self.used.push(node);
+        }
     }
 
     pub fn use_entries(&mut self, store: &Records, records: &[Record]) {
@@ -571,10 +577,14 @@ impl Table {
             unknown.dedup();
         }
         let mut unknown = unknown.into_iter().peekable();
-        for node in nodes.sorted() {
-            if self.index[node as usize] == UNUSED {
-                continue;
-            }
+        if self.used.len() < nodes.len() / USED_FEW {
+            let id = |at: u32| nodes.id(self.used[at as usize]);
+            let places = sorted_places(self.used.len(), &|a, b| id(a).cmp(&id(b)));
+            self.used = places.map(|place| self.used[place]).collect();
+        } else {
+            self.used = nodes.sorted().filter(|&node| self.index[node as usize] == USED).collect();
+        }
+        for &node in &self.used {
             let id = nodes.id(node);
             while let Some(before) = unknown.next_if(|&before| before < id) {
                 self.ids.push(before);
@@ -585,7 +595,6 @@ impl Table {
             )]
             let index = self.ids.len() as u32;
             self.index[node as usize] = index;
-            self.used.push(node);
             self.ids.push(id);
         }
         self.ids.extend(unknown);

@@ -38,7 +38,6 @@ fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
 }
 
 /// Writes, removes and drops by prefix, with keys and values of all lengths, until log, heap and arena were packed many times.
-#[expect(clippy::too_many_lines, reason = "a table of what may happen at each step")]
 fn long_run(seed: u64, scans_from: u64) {
     let mut random = Random(seed);
     let (mut dictionary, mut oracle) = (open(1), Oracle::default());

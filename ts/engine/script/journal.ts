@@ -34,11 +34,9 @@ export function takeJournal(
 /** Puts back what a frame of kind 5 or 6 tells. */
 export function replayFrame(state: State, frame: Frame): void {
   const { entries, journal } = frame;
-  if (journal !== undefined) {
-    moveHead(state, journal.place);
-    // Nothing that follows breaks the journal: it is what storage has.
-    state.mark = undefined;
-  }
+  if (journal !== undefined) moveHead(state, journal.place);
+  // Nothing that follows breaks the journal: it is what storage has.
+  state.mark = undefined;
   for (const entry of entries) {
     state.put(entry);
     if (entry.isPrefix) dropCoveredBy(state, entry);
@@ -47,7 +45,7 @@ export function replayFrame(state: State, frame: Frame): void {
   state.hasBareEntries = journal === undefined;
   state.pending.clear();
   state.settleLog();
-  if (journal !== undefined) state.mark = markOf(state);
+  state.mark = markOf(state);
 }
 
 /** Goes on under an id that may be another one. */

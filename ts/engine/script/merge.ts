@@ -147,12 +147,7 @@ export function takeSpareId(state: State): void {
 }
 
 export function joinHorizon(state: State, horizon: Vector, collected: Stamp | undefined): void {
-  if (!state.joinHorizon(horizon, collected)) return;
-  if (state.collected !== undefined) {
-    state.raiseClock(state.collected);
-    state.raiseFloor(state.collected);
-  }
-  state.dropCollected();
+  if (state.joinHorizon(horizon, collected)) state.dropCollected();
 }
 
 /** Lets clock, floor and version know of entries, whether they win or not. */

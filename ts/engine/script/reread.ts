@@ -21,10 +21,6 @@ export function loadSnapshot(state: State, snapshot: Snapshot): void {
   checkUntainted(snapshot);
   install(state, snapshot);
   state.joinHorizon(snapshot.header.horizon, snapshot.header.collected);
-  if (state.collected !== undefined) {
-    state.raiseClock(state.collected);
-    state.raiseFloor(state.collected);
-  }
 }
 
 /** Replaces the entries by those of a snapshot, and keeps what it has not seen. */

@@ -154,7 +154,6 @@ export class State implements MergeTarget {
     );
     for (const tombstone of dropped) {
       this.#raiseCollected(tombstone.stamp);
-      this.raiseClock(tombstone.stamp);
       this.drop(tombstone);
       // Storage may hold what this one removed, and will not be told of it.
       if (this.mark !== undefined && tombstone.place >= this.mark.place) this.breakJournal();
@@ -217,7 +216,10 @@ export class State implements MergeTarget {
     if (!name.isPrefix) this.onChange?.(name.key, value, former?.value);
   }
 
+  /** Lets clock and floor know of a collected stamp, too; whether it is the greatest. */
   #raiseCollected(stamp: Stamp): boolean {
+    this.raiseClock(stamp);
+    this.raiseFloor(stamp);
     if (this.collected !== undefined && compareStamps(stamp, this.collected) <= 0) return false;
     this.collected = stamp;
     return true;
