@@ -1,0 +1,248 @@
+/** The shell of a session: carries its messages over a link, has what was merged kept, and sees to it that nobody waits for ever. */
+
+import { LastwriteError } from "../errors.ts";
+import type { Link, LinkEnd } from "../transport/contract.ts";
+import { decodeMessage, encodeMessage, encodeText } from "./codec.ts";
+import type { SyncMessage } from "./messages.ts";
+import { Session, type SessionProgress, type SessionReplica, type Step } from "./session.ts";
+
+/** A replica that can be synchronised. */
+export interface SyncHost {
+  readonly replica: SessionReplica;
+  /** Resolves when all that was merged or written so far is durable. */
+  keep(): Promise<void>;
+  /** Calls `listener` after every call that may have changed something; returns a function that ends it. */
+  onChange(listener: () => void): () => void;
+}
+
+export interface RunOptions {
+  readonly host: SyncHost;
+  readonly link: Link;
+  /** Ends when both sides have everything, instead of staying. */
+  readonly once: boolean;
+  /** Default: `"binary"`. The other side is answered in the form that it speaks. */
+  readonly form?: "binary" | "text";
+  readonly isServer?: boolean;
+  readonly room?: string;
+  readonly token?: string;
+  readonly signal?: AbortSignal;
+  /** How far it is, after each message. */
+  readonly onProgress?: (progress: SessionProgress & { readonly isSettled: boolean }) => void;
+  /** Default: those of the platform. */
+  readonly timers?: Timers;
+}
+
+export interface Timers {
+  /** Calls `fn` once after so many milliseconds; returns a function that prevents it. */
+  after(millis: number, fn: () => void): () => void;
+}
+
+/** Whom nothing was heard of for so long is asked whether he is there. */
+const PING_AFTER_MS = 15_000;
+/** And given up, when he does not answer for as long again. */
+const SILENCE_MAX_MS = 30_000;
+/** Messages that cannot be read, after which a link is given up. */
+const MALFORMED_MAX = 3;
+/** Final: the other side sends what cannot be read. */
+const CLOSE_MALFORMED = 4400;
+const CLOSE_REGULAR = 1000;
+
+/**
+ * Runs a session over a link. Resolves with `once` when both sides have everything, else when the link ends in the regular way.
+ *
+ * Rejects with `link-failed` when the link broke before, `link-timeout` when nothing is heard of the other side for 30 s, with what the other side said before it
+ * gave up, with `store-…` when what came could not be kept, and with the reason of the signal. The link is closed in any case.
+ */
+export function runSession(options: RunOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    new SessionRun(options, resolve, reject).start();
+  });
+}
+
+class SessionRun {
+  readonly #options: RunOptions;
+  readonly #session: Session;
+  readonly #resolve: () => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #timers: Timers;
+  #form: "binary" | "text";
+  #sentCount = 0;
+  #receivedCount = 0;
+  #malformedCount = 0;
+  #isChangeDue = false;
+  #cancelTimer = (): void => {};
+  #stopListening = (): void => {};
+  /** Undefined while it runs. */
+  #outcome: { readonly error: unknown } | "done" | undefined;
+
+  constructor(options: RunOptions, resolve: () => void, reject: (reason: unknown) => void) {
+    const { host, isServer, room, token, form = "binary", timers = platformTimers } = options;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#timers = timers;
+    this.#form = form;
+    this.#session = new Session({
+      replica: host.replica,
+      ...(isServer !== undefined && { isServer }),
+      ...(room !== undefined && { room }),
+      ...(token !== undefined && { token }),
+    });
+  }
+
+  start(): void {
+    const { link, host, signal } = this.#options;
+    if (signal?.aborted === true) {
+      this.#end({ error: signal.reason });
+      return;
+    }
+    const abort = (): void => this.#end({ error: signal?.reason });
+    signal?.addEventListener("abort", abort, { once: true });
+    const stop = host.onChange(() => this.#noteChange());
+    this.#stopListening = () => {
+      stop();
+      signal?.removeEventListener("abort", abort);
+    };
+    link.start({
+      message: (message) => this.#receive(message),
+      drained: () => {},
+      closed: (end) => this.#closed(end),
+    });
+    this.#listenOn();
+    this.#take(() => this.#session.open());
+  }
+
+  #receive(message: Uint8Array | string): void {
+    if (this.#outcome !== undefined) return;
+    this.#listenOn();
+    if (typeof message === "string") this.#form = "text";
+    this.#take(() => {
+      const decoded = this.#decode(message);
+      if (decoded === undefined) return undefined;
+      if (decoded.type === "error" && decoded.final) {
+        throw new LastwriteError("link-failed", `the other side gave up: ${decoded.message}`);
+      }
+      return this.#session.receive(decoded);
+    });
+  }
+
+  #decode(message: Uint8Array | string): SyncMessage | undefined {
+    try {
+      const decoded = decodeMessage(message);
+      if (decoded.number !== this.#receivedCount) {
+        // Something before it got lost, or came twice: what the session believes of the other side may be wrong.
+        throw new LastwriteError("link-failed", "messages got lost, or came twice");
+      }
+      this.#receivedCount++;
+      return decoded.message;
+    } catch (error) {
+      if (!(error instanceof LastwriteError) || error.code === "link-failed") throw error;
+      this.#malformedCount++;
+      if (this.#malformedCount >= MALFORMED_MAX) throw error;
+      const { code, message: text } = error;
+      this.#send({ type: "error", code, message: text, final: false });
+      return undefined;
+    }
+  }
+
+  /** Makes a step, and what has to be done after it. */
+  #take(step: () => Step | undefined): void {
+    if (this.#outcome !== undefined) return;
+    let taken: Step | undefined;
+    try {
+      taken = step();
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    for (const message of taken?.messages ?? []) this.#send(message);
+    const flush = taken?.flush;
+    if (flush !== undefined) this.#keep(flush);
+    this.#options.onProgress?.({
+      ...this.#session.progress,
+      isSettled: this.#session.isSettled,
+    });
+    if (this.#options.once && this.#session.isSettled) this.#end("done");
+  }
+
+  #keep(flush: number): void {
+    this.#options.host.keep().then(
+      () => this.#take(() => this.#session.kept(flush)),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #noteChange(): void {
+    if (this.#isChangeDue) return;
+    // All that is written at this moment goes into one message.
+    this.#isChangeDue = true;
+    queueMicrotask(() => {
+      this.#isChangeDue = false;
+      this.#take(() => this.#session.changed());
+    });
+  }
+
+  #send(message: SyncMessage): void {
+    const encode = this.#form === "binary" ? encodeMessage : encodeText;
+    this.#options.link.send(encode(message, this.#sentCount));
+    this.#sentCount++;
+  }
+
+  /** Waits anew for the other side. */
+  #listenOn(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#timers.after(PING_AFTER_MS, () => {
+      this.#send({ type: "ping" });
+      this.#cancelTimer = this.#timers.after(SILENCE_MAX_MS - PING_AFTER_MS, () => {
+        const silence = `nothing was heard of ${this.#options.link.name} for 30 s`;
+        this.#end({ error: new LastwriteError("link-timeout", silence) });
+      });
+    });
+  }
+
+  /** Tells the other side why, and ends. */
+  #fail(error: unknown): void {
+    if (this.#outcome !== undefined) return;
+    const isOurs = error instanceof LastwriteError;
+    this.#send({
+      type: "error",
+      code: isOurs ? error.code : "engine-poisoned",
+      message: isOurs ? error.message : "something went wrong on the other side",
+      final: true,
+    });
+    this.#end(
+      { error },
+      isOurs && error.code === "corrupt-bytes" ? CLOSE_MALFORMED : CLOSE_REGULAR,
+    );
+  }
+
+  #closed({ error, code }: LinkEnd): void {
+    if (this.#outcome !== undefined) return;
+    const isDone = this.#options.once ? this.#session.isSettled : error === undefined;
+    if (isDone) {
+      this.#end("done");
+      return;
+    }
+    const { name } = this.#options.link;
+    const why = code === undefined ? "" : ` (${code})`;
+    const message = `the link to ${name} ended before everything was exchanged${why}`;
+    this.#end({ error: new LastwriteError("link-failed", message, { cause: error }) });
+  }
+
+  #end(outcome: { readonly error: unknown } | "done", code = CLOSE_REGULAR): void {
+    if (this.#outcome !== undefined) return;
+    this.#outcome = outcome;
+    this.#cancelTimer();
+    this.#stopListening();
+    this.#options.link.close(code);
+    if (outcome === "done") this.#resolve();
+    else this.#reject(outcome.error);
+  }
+}
+
+const platformTimers: Timers = {
+  after(millis, fn) {
+    const timer = setTimeout(fn, millis);
+    return () => clearTimeout(timer);
+  },
+};
