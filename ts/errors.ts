@@ -22,7 +22,14 @@ export type ErrorCode =
   | "store-closed"
   | "store-newer"
   | "store-read-only"
-  | "storage-unavailable";
+  | "storage-unavailable"
+  | "link-failed"
+  | "link-timeout"
+  | "unsupported-protocol"
+  | "unauthorized"
+  | "rate-limited"
+  | "room-invalid"
+  | "server-closed";
 
 /** Who must re-read when a part is refused as `below-horizon`. */
 export type Side = "receiver" | "sender";

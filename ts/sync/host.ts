@@ -13,8 +13,8 @@ export interface HostedStore {
   readonly attributes: Attributes;
   readonly driftMaxMs: number;
   now(): number;
-  /** Keeps, and syncs, what was written or merged so far. */
-  keep(): Promise<void>;
+  /** As in `SyncHost`. */
+  keep(sync: boolean): Promise<void>;
   /** Something may have changed. */
   touch(): void;
   onChange(listener: () => void): () => void;
@@ -27,7 +27,7 @@ export function syncHostOf(store: HostedStore): SyncHost {
   const { dictionary, attributes, driftMaxMs } = store;
   const internals = internalsOf(dictionary);
   return {
-    keep: () => store.keep(),
+    keep: (sync) => store.keep(sync),
     onChange: (listener) => store.onChange(listener),
     replica: {
       entries: internals.entries,

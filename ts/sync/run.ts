@@ -9,8 +9,8 @@ import { Session, type SessionProgress, type SessionReplica, type Step } from ".
 /** A replica that can be synchronised. */
 export interface SyncHost {
   readonly replica: SessionReplica;
-  /** Resolves when all that was merged or written so far is durable. */
-  keep(): Promise<void>;
+  /** Resolves when all that was merged, written or exported so far is kept; with `sync` so that it survives a loss of power. */
+  keep(sync: boolean): Promise<void>;
   /** Calls `listener` after every call that may have changed something; returns a function that ends it. */
   onChange(listener: () => void): () => void;
 }
@@ -70,6 +70,8 @@ class SessionRun {
   #receivedCount = 0;
   #malformedCount = 0;
   #isChangeDue = false;
+  /** Resolves when what waits to be kept has been sent. */
+  #outbox: Promise<void> | undefined;
   #cancelTimer = (): void => {};
   #stopListening = (): void => {};
   /** Undefined while it runs. */
@@ -155,21 +157,46 @@ class SessionRun {
       this.#fail(error);
       return;
     }
-    for (const message of taken?.messages ?? []) this.#send(message);
+    if (taken !== undefined && taken.messages.length > 0) this.#post(taken.messages);
     const flush = taken?.flush;
     if (flush !== undefined) this.#keep(flush);
     this.#options.onProgress?.({
       ...this.#session.progress,
-      isSettled: this.#session.isSettled,
+      isSettled: this.#isSettled,
     });
-    if (this.#options.once && this.#session.isSettled) this.#end("done");
+    if (this.#options.once && this.#isSettled) this.#end("done");
   }
 
   #keep(flush: number): void {
-    this.#options.host.keep().then(
+    this.#options.host.keep(true).then(
       () => this.#take(() => this.#session.kept(flush)),
       (error: unknown) => this.#fail(error),
     );
+  }
+
+  /** Sends in order; entries not before they are kept here, or a crash could take back what others know. */
+  #post(messages: readonly SyncMessage[]): void {
+    const hasEntries = messages.some(({ type }) => type === "delta" || type === "snapshot");
+    if (!hasEntries && this.#outbox === undefined) {
+      for (const message of messages) this.#send(message);
+      return;
+    }
+    const kept = hasEntries ? this.#options.host.keep(false) : undefined;
+    const outbox = Promise.all([this.#outbox, kept]).then(
+      () => {
+        if (this.#outbox === outbox) this.#outbox = undefined;
+        if (this.#outcome !== undefined) return;
+        for (const message of messages) this.#send(message);
+        if (this.#options.once && this.#isSettled) this.#end("done");
+      },
+      (error: unknown) => this.#fail(error),
+    );
+    this.#outbox = outbox;
+  }
+
+  /** Both sides have everything, and nothing waits to be said. */
+  get #isSettled(): boolean {
+    return this.#outbox === undefined && this.#session.isSettled;
   }
 
   #noteChange(): void {
