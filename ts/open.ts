@@ -2,7 +2,7 @@
 
 import { decodeVersion } from "./codec/version.ts";
 import { checkReplicaId, invalid } from "./dictionary/arguments.ts";
-import { createDictionary } from "./dictionary/dictionary.ts";
+import { createDictionary, DRIFT_MAX_MS } from "./dictionary/dictionary.ts";
 import { internalsOf } from "./dictionary/internals.ts";
 import type { Dictionary, Report } from "./dictionary/contract.ts";
 import { lastCounter } from "./codec/dots.ts";
@@ -143,6 +143,9 @@ class Opening {
       persistence,
       keeper,
       emitter: this.#emitter,
+      attributes: this.#attributes,
+      driftMaxMs: this.#options.driftMaxMs ?? DRIFT_MAX_MS,
+      now: this.#options.clock ?? Date.now,
       hasWritten: this.#ownCounter() > 0,
     });
     return this.#store;

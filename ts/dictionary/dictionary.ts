@@ -45,7 +45,7 @@ import { readStamp } from "./stamp.ts";
 import { Watchers } from "./watch.ts";
 
 /** Five minutes. */
-const DRIFT_MAX_MS = 5 * 60 * 1000;
+export const DRIFT_MAX_MS: number = 5 * 60 * 1000;
 const PART_BYTES = 256 * 1024;
 /** No stamp lies beyond it. */
 const MILLIS_OWN = 2 ** 48 - 1;

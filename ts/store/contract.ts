@@ -4,6 +4,7 @@ import type { Dictionary, Report } from "../dictionary/contract.ts";
 import type { Engine } from "../engine/contract.ts";
 import type { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
+import type { Link } from "../transport/contract.ts";
 
 /**
  * What a resolved `flush()` promises: `"strict"` that all is on the medium and survives a loss of power; `"relaxed"` that it survives the end of this
@@ -53,6 +54,23 @@ export interface OpenOptions {
   readonly onReport?: (report: Report) => void;
 }
 
+/** How two stores are synchronised. */
+export interface SyncOptions {
+  /** Gives up; what has been merged by then stays. */
+  readonly signal?: AbortSignal;
+  /** Told as parts come: how many bytes are still to come, and how many entries the other side holds. */
+  readonly onProgress?: (progress: {
+    readonly remainingBytes: number;
+    readonly entryCount: number;
+  }) => void;
+  /** The room that is meant, where the other side has several. Default: none. */
+  readonly room?: string;
+  /** Who this is, where the other side asks. Default: none. */
+  readonly token?: string;
+  /** `"text"` sends JSON instead of bytes, for watching. Default: "binary". */
+  readonly form?: "binary" | "text";
+}
+
 /** What can be listened to with `Store.on`. */
 export interface StoreEvents {
   /** What the owner should know: see `Report`. */
@@ -99,6 +117,15 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
    * ```
    */
   flush(): Promise<void>;
+
+  /**
+   * Exchanges everything with the store at the other end of a link, once: resolves when each side has, durably, what the other had, and closes the link. The other side
+   * does the same, or is a server.
+   *
+   * Any number of exchanges may run at once, with writes going on. Rejects with `link-failed` when the link breaks, `link-timeout` when nothing is heard of the other side for
+   * 30 s, `unsupported-protocol`, the signal's reason, or as `flush`. What was merged by then stays, and the next exchange goes on from there.
+   */
+  sync(link: Link, options?: SyncOptions): Promise<void>;
 
   /** Calls `listener` at each event of that name; returns a function that ends it. */
   on<Name extends keyof StoreEvents>(

@@ -14,8 +14,12 @@ import type {
 } from "../dictionary/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
-import type { Store, StoreEvents } from "./contract.ts";
+import { syncHostOf } from "../sync/host.ts";
+import { runSession, type SyncHost } from "../sync/run.ts";
+import type { Link } from "../transport/contract.ts";
+import type { Store, StoreEvents, SyncOptions } from "./contract.ts";
 import type { StoreEmitter } from "./events.ts";
+import type { Attributes } from "./identity.ts";
 import { type Keeper, storeClosed } from "./keeper.ts";
 
 export interface StoreParts {
@@ -24,6 +28,9 @@ export interface StoreParts {
   /** Undefined where the store is only looked at. */
   readonly keeper: Keeper | undefined;
   readonly emitter: StoreEmitter;
+  readonly attributes: Attributes;
+  readonly driftMaxMs: number;
+  readonly now: () => number;
   /** Whether the replica id is known to others already. */
   readonly hasWritten: boolean;
 }
@@ -33,6 +40,10 @@ export class PersistentStore implements Store {
   readonly #dictionary: Dictionary;
   readonly #keeper: Keeper | undefined;
   #hasWritten: boolean;
+  readonly #listeners = new Set<() => void>();
+  readonly #syncing = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+  #host: SyncHost | undefined;
   #isInTransaction = false;
   #closing: Promise<void> | undefined;
   /** Why writes are refused. */
@@ -180,6 +191,36 @@ export class PersistentStore implements Store {
     return this.#parts.emitter.on(name, listener);
   }
 
+  async sync(
+    link: Link,
+    { signal, onProgress, room, token, form }: SyncOptions = {},
+  ): Promise<void> {
+    if (this.#refusal !== undefined) {
+      link.close();
+      throw this.#refusal();
+    }
+    const running = runSession({
+      host: this.#syncHost(),
+      link,
+      once: true,
+      signal:
+        signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]),
+      ...(onProgress !== undefined && {
+        onProgress: ({ remainingBytes, peerEntryCount }) =>
+          onProgress({ remainingBytes, entryCount: peerEntryCount }),
+      }),
+      ...(room !== undefined && { room }),
+      ...(token !== undefined && { token }),
+      ...(form !== undefined && { form }),
+    });
+    this.#syncing.add(running);
+    try {
+      await running;
+    } finally {
+      this.#syncing.delete(running);
+    }
+  }
+
   close(): Promise<void> {
     if (this.#isInTransaction) {
       return Promise.reject(
@@ -208,6 +249,8 @@ export class PersistentStore implements Store {
 
   async #close(): Promise<void> {
     this.#refusal = storeClosed;
+    this.#stop.abort(storeClosed());
+    await Promise.allSettled(this.#syncing);
     const { keeper, persistence, emitter } = this.#parts;
     try {
       await keeper?.close();
@@ -228,17 +271,39 @@ export class PersistentStore implements Store {
     return this.#dictionary;
   }
 
+  #syncHost(): SyncHost {
+    const { dictionary, attributes, driftMaxMs, now, keeper } = this.#parts;
+    this.#host ??= syncHostOf({
+      dictionary,
+      attributes,
+      driftMaxMs,
+      now,
+      keep: (sync) => keeper?.flush(sync) ?? Promise.resolve(),
+      touch: () => this.#touch(),
+      onChange: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
+    });
+    return this.#host;
+  }
+
+  #touch(): void {
+    this.#keeper?.touch();
+    for (const listener of this.#listeners) listener();
+  }
+
   #written(won: boolean): boolean {
     if (won) {
       this.#hasWritten = true;
-      this.#keeper?.touch();
+      this.#touch();
     }
     return won;
   }
 
   /** After what may have changed the state, an export (which raises the floor of later restamps) included. */
   #changed<T>(answer: T): T {
-    this.#keeper?.touch();
+    this.#touch();
     return answer;
   }
 }
