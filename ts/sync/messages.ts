@@ -48,10 +48,10 @@ export interface Have {
   readonly cursor: Cursor | undefined;
 }
 
-/** Asks for the version of the other side, or for all of its state. */
+/** Asks for the version of the other side, for its whole state to re-read, or for all of its entries: after a replica id was found in use twice, versions do not tell what is missing. */
 export interface Need {
   readonly type: "need";
-  readonly what: "version" | "snapshot";
+  readonly what: "version" | "snapshot" | "entries";
 }
 
 /** A piece of the version and the horizon of a side. */

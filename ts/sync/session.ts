@@ -7,6 +7,7 @@
  */
 
 import { vectorCovers } from "../codec/dots.ts";
+import { idText } from "../codec/entry.ts";
 import { deltaIdOf } from "../codec/frame.ts";
 import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";
@@ -270,6 +271,8 @@ export class Session {
     const { entries } = this.#replica;
     if (what === "version") {
       this.#out.push(...vectorPieces({ version: entries.version(), horizon: entries.horizon() }));
+    } else if (what === "entries") {
+      this.#sendDelta(undefined);
     } else if (!this.#parts.some(({ type }) => type === "snapshot")) {
       this.#sendSnapshot();
     }
@@ -296,7 +299,7 @@ export class Session {
     }
   }
 
-  #sendDelta(version: Uint8Array): void {
+  #sendDelta(version: Uint8Array | undefined): void {
     const { entries } = this.#replica;
     this.#sentPlace = entries.head();
     this.#isFrameDue = false;
@@ -337,6 +340,7 @@ export class Session {
     this.#remainingBytes = remaining;
     const { entries } = this.#replica;
     const before = entries.head();
+    const idBefore = idText(entries.replicaId());
     let result: MergeResult;
     try {
       result = this.#replica.merge(frame, continues && !this.#isBroken);
@@ -345,6 +349,10 @@ export class Session {
       if (!(error instanceof LastwriteError) || error.code !== "below-horizon") throw error;
       if (error.side === "receiver") this.#askForSnapshot();
       else this.#sendSnapshot();
+      return;
+    }
+    if (idText(entries.replicaId()) !== idBefore) {
+      this.#exchangeAll();
       return;
     }
     this.#skipEcho(before);
@@ -358,6 +366,14 @@ export class Session {
     }
     if (!continues) this.#isBroken = false;
     this.#received(place);
+  }
+
+  /** After a clone was found: under the numbers of the old id the two may know different writes. */
+  #exchangeAll(): void {
+    this.#isBroken = true;
+    this.#out.push({ type: "need", what: "entries" });
+    this.#parts = [];
+    this.#sendDelta(undefined);
   }
 
   #takeSnapshot({ frame, place, remaining }: SnapshotPart): void {
