@@ -254,7 +254,10 @@ export class Session {
     const isSame =
       have.versionHash === hashOf(entries.version()) &&
       have.horizonHash === hashOf(entries.horizon());
-    if (isSame) {
+    if (isSame && have.digest !== hashOf(entries.digest())) {
+      // The other side sees it, too, and does the same.
+      this.#sendDelta(undefined);
+    } else if (isSame) {
       this.#sentPlace = head;
       this.#isFrameDue = false;
       this.#received(have.log.place);
