@@ -62,7 +62,7 @@ const byType: {
     entryCount: count,
     cursor: optional(cursor),
   }),
-  need: fc.record({ type: type("need"), what: fc.constantFrom("version", "snapshot") }),
+  need: fc.record({ type: type("need"), what: fc.constantFrom("version", "snapshot", "entries") }),
   vector: fc.record({ type: type("vector"), remaining: count, bytes }),
   delta: fc.record({
     type: type("delta"),
@@ -77,7 +77,7 @@ const byType: {
     remaining: count,
     frame: bytes,
   }),
-  ack: fc.record({ type: type("ack"), place }),
+  ack: fc.record({ type: type("ack"), place, reached: optional(place) }),
   credit: fc.record({ type: type("credit"), byteCount: count }),
   ranges: fc.record({ type: type("ranges"), seed, ranges: units(9), fingerprints: units(12) }),
   hashes: fc.record({ type: type("hashes"), seed, ranges: units(9), hashes: units(4) }),

@@ -15,7 +15,7 @@ export interface Field<Value> {
   readonly is: string;
   allows(value: unknown): value is Value;
   /** Appends a value that is allowed. */
-  write(writer: ByteWriter, value: Value): void;
+  readonly write: (writer: ByteWriter, value: Value) => void;
   /** Reads a value; it may be one that is not allowed. Throws `corrupt-bytes`. */
   read(reader: ByteReader): Value;
   /** An allowed value as JSON has it; undefined leaves the field out. */

@@ -140,11 +140,11 @@ const FORMS: Forms = {
       cursor: optional(cursor),
     },
   ],
-  need: [3, { what: choice("version", "snapshot") }],
+  need: [3, { what: choice("version", "snapshot", "entries") }],
   vector: [4, { remaining: whole(), bytes: bytes(VECTOR_PIECE_BYTES_MAX) }],
   delta: [5, { place: optional(place), continues: flag, remaining: whole(), frame }],
   snapshot: [6, { place: optional(place), remaining: whole(), frame }],
-  ack: [7, { place }],
+  ack: [7, { place, reached: optional(place) }],
   credit: [8, { byteCount: whole() }],
   ranges: [
     9,
