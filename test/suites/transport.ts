@@ -53,8 +53,8 @@ export function testTransport(
         way.right.send(message);
       }
       await Promise.all([left.received(sent.length), right.received(sent.length)]);
-      expectSame(left.messages, sent);
-      expectSame(right.messages, sent);
+      assertSame(left.messages, sent);
+      assertSame(right.messages, sent);
     });
 
     test("what is sent in the other form arrives, and says the same", async () => {
@@ -78,8 +78,8 @@ export function testTransport(
         way.right.send(message);
       }
       await Promise.all([left.received(count), right.received(count)]);
-      expectSame(right.messages, sent);
-      expectSame(left.messages, sent);
+      assertSame(right.messages, sent);
+      assertSame(left.messages, sent);
       way.left.close();
       await Promise.all([left.closed, right.closed]);
       expect([left.messages.length, right.messages.length]).toEqual([count, count]);
@@ -93,7 +93,7 @@ export function testTransport(
       const right = listen(way.right);
       expect(right.messages).toEqual([]);
       await right.received(2);
-      expectSame(right.messages, [numbered(carries, 1), numbered(carries, 2)]);
+      assertSame(right.messages, [numbered(carries, 1), numbered(carries, 2)]);
       way.right.send(numbered(carries, 3));
       await left.received(1);
     });
@@ -103,6 +103,7 @@ export function testTransport(
       const right = listen(way.right, (message) => way.right.send(message));
       const left = listen(way.left);
       await Promise.all([right.received(1), left.received(1)]);
+      assertSame(left.messages, [numbered(carries, 1)]);
     });
 
     test("the user is never called from inside his own calls", async () => {
@@ -140,7 +141,7 @@ export function testTransport(
       for (const message of sent) way.left.send(message);
       way.left.close();
       const ends = await Promise.all([left.closed, right.closed]);
-      expectSame(right.messages, sent);
+      assertSame(right.messages, sent);
       for (const end of ends) expect(end.error).toBeUndefined();
     });
 
@@ -221,7 +222,7 @@ export function testTransport(
       expect(left.drainCount).toBe(0);
       const right = listen(way.right);
       await Promise.all([right.received(sent.length), left.drained]);
-      expectSame(right.messages, sent);
+      assertSame(right.messages, sent);
       expect(way.left.bufferedBytes).toBe(0);
     });
   });
@@ -331,7 +332,7 @@ function large(carries: TransportTestOptions["carries"]): Message {
 }
 
 /** Without a deep comparison, which takes seconds for a MiB. */
-function expectSame(received: readonly Message[], sent: readonly Message[]): void {
+function assertSame(received: readonly Message[], sent: readonly Message[]): void {
   expect(received.length).toBe(sent.length);
   const differs = received.findIndex((message, at) => !isSame(message, sent[at]));
   expect(differs, "the first message that is another one").toBe(-1);

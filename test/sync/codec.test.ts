@@ -221,7 +221,7 @@ describe("what is no message", () => {
       fc.property(
         syncMessage,
         fc.nat(),
-        fc.constantFrom(...'{}[]",:0-\\nx='),
+        fc.constantFrom("{", "}", "[", "]", '"', ",", ":", "0", "-", "\\", "n", "x", "="),
         (message, at, unit) => {
           const text = encodeText(message, 1);
           const changed =

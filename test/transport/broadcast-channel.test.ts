@@ -30,7 +30,7 @@ describe("channels", () => {
     await Promise.all(heard.flat().map((listener) => listener.received(1)));
     for (const [at, listeners] of heard.entries()) {
       const others = ends.filter((_end, other) => other !== at).map(({ end }) => end.id);
-      expect(listeners.map(({ messages }) => messages[0]).toSorted()).toEqual(others.toSorted());
+      expect(new Set(listeners.map(({ messages }) => messages[0]))).toEqual(new Set(others));
     }
     for (const { end } of ends) end.close();
     for (const listener of heard.flat()) expect((await listener.closed).error).toBeUndefined();
@@ -44,6 +44,7 @@ describe("channels", () => {
     other.end.close();
   });
 
+  // oxlint-disable-next-line vitest/expect-expect -- it arrives, or the test never ends
   test("link two ends again when one greets after their link was closed", async () => {
     const name = nextName();
     const [one, other] = [openEnd(name), openEnd(name)];
@@ -74,6 +75,7 @@ describe("channels", () => {
     other.end.close();
   });
 
+  // oxlint-disable-next-line vitest/expect-expect -- they link, or the test never ends
   test("with locks that are denied still link", async () => {
     const name = nextName();
     const denied: LocksLike = { request: () => Promise.reject(new Error("denied")) };

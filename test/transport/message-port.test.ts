@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { MessageChannel, Worker } from "node:worker_threads";
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, expectTypeOf, test } from "vitest";
 
 import { messagePortLink, type PortLike } from "../../ts/transport/message-port.ts";
 import { listen, testTransport, turns, type WayUnderTest } from "../suites/transport.ts";
@@ -13,6 +13,12 @@ testTransport("MessagePort as browsers have it", async () => portWay(asInBrowser
 testTransport("Worker of worker_threads", workerWay, { carries: "both" });
 
 describe("message ports", () => {
+  test("of browsers and of Node have the shape that is asked for", () => {
+    expectTypeOf<globalThis.MessagePort>().toExtend<PortLike>();
+    expectTypeOf<globalThis.Worker>().toExtend<PortLike>();
+    expectTypeOf<Worker>().toExtend<PortLike>();
+  });
+
   test("may carry other messages too, which are left alone", async () => {
     const { port1, port2 } = new MessageChannel();
     const others: unknown[] = [];
@@ -85,8 +91,9 @@ function portWay(as: (port: PortLike) => PortLike = (port) => port): WayUnderTes
 function asInBrowsers(port: PortLike): PortLike {
   return {
     postMessage: (message) => port.postMessage(message),
-    addEventListener: (type, listener) => port.addEventListener?.(type, listener),
-    removeEventListener: (type, listener) => port.removeEventListener?.(type, listener),
+    addEventListener: (type: never, listener: never) => port.addEventListener?.(type, listener),
+    removeEventListener: (type: never, listener: never) =>
+      port.removeEventListener?.(type, listener),
     start: () => port.start?.(),
   };
 }

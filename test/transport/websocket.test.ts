@@ -205,9 +205,9 @@ async function way(client: "left" | "right"): Promise<WayUnderTest> {
   const accepting = nextAccepted();
   const connecting = webSocketConnector(url).connect(never);
   // At once, as a server does.
-  const accepted = accepting.then((served) => ({ served, link: linkOfWebSocket(served) }));
+  const serving = accepting.then((served) => ({ served, link: linkOfWebSocket(served) }));
   const link = await connecting;
-  const { served, link: serverLink } = await accepted;
+  const { served, link: serverLink } = await serving;
   return {
     left: client === "left" ? link : serverLink,
     right: client === "left" ? serverLink : link,
@@ -258,7 +258,7 @@ class BrowserSocket implements WebSocketLike {
   bufferedAmount = 0;
   binaryType = "blob";
   readonly closes: unknown[][] = [];
-  readonly #listeners = new Map<string, ((event: never) => void)[]>();
+  readonly #listeners = new Map<string, ((event: object) => void)[]>();
 
   send(): void {}
 
@@ -269,14 +269,14 @@ class BrowserSocket implements WebSocketLike {
     this.readyState = 2;
   }
 
-  addEventListener(type: string, listener: (event: never) => void): void {
+  addEventListener(type: string, listener: (event: object) => void): void {
     this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener]);
   }
 
   tell(type: string, event: object): void {
     if (type === "open") this.readyState = 1;
     if (type === "close") this.readyState = 3;
-    for (const listener of this.#listeners.get(type) ?? []) listener(event as never);
+    for (const listener of this.#listeners.get(type) ?? []) listener(event);
   }
 }
 

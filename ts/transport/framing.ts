@@ -15,6 +15,7 @@ import type { Message } from "./contract.ts";
 export type StreamForm = "binary" | "text";
 
 const LENGTH_BYTES = 4;
+const SHORT_BYTES_MAX = 4096;
 const NEWLINE = 0x0a;
 const encoder = new TextEncoder();
 
@@ -22,9 +23,13 @@ const encoder = new TextEncoder();
 export function framed(message: Message, form: StreamForm): readonly Uint8Array[] {
   if (form === "text") return [encoder.encode(`${asText(message)}\n`)];
   const bytes = asBytes(message);
-  const head = new Uint8Array(LENGTH_BYTES);
+  // What is short costs less to copy than to write twice.
+  const isShort = bytes.length <= SHORT_BYTES_MAX;
+  const head = new Uint8Array(LENGTH_BYTES + (isShort ? bytes.length : 0));
   new DataView(head.buffer).setUint32(0, bytes.length);
-  return [head, bytes];
+  if (!isShort) return [head, bytes];
+  head.set(bytes, LENGTH_BYTES);
+  return [head];
 }
 
 /** Takes a stream apart. */

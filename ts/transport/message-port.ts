@@ -4,13 +4,13 @@ import type { Link } from "./contract.ts";
 import { linkFailed } from "./deliveries.ts";
 import { type Posted, PostedLink, readPosted } from "./posted-link.ts";
 
-/** The part of a port or a worker that we use. Those of Node are told by `on`, those of browsers by `addEventListener`. */
+/** The part of a port or a worker that we use. Those of Node tell by `on`, those of browsers by `addEventListener`. */
 export interface PortLike {
   postMessage(message: unknown): void;
-  on?(event: string, listener: (data: never) => void): unknown;
-  off?(event: string, listener: (data: never) => void): unknown;
-  addEventListener?(type: string, listener: (event: never) => void): void;
-  removeEventListener?(type: string, listener: (event: never) => void): void;
+  on?(event: never, listener: never): unknown;
+  off?(event: never, listener: never): unknown;
+  addEventListener?(type: never, listener: never): void;
+  removeEventListener?(type: never, listener: never): void;
   start?(): void;
 }
 
@@ -36,15 +36,10 @@ export function messagePortLink(
   port: PortLike,
   { name = "message port" }: MessagePortLinkOptions = {},
 ): Link {
-  const listeners: (readonly [type: string, listener: (value: unknown) => void])[] = [];
-  const listen = (type: string, listener: (value: unknown) => void): void => {
-    listeners.push([type, listener]);
-    if (port.on === undefined) port.addEventListener?.(type, listener);
-    else port.on(type, listener);
-  };
-  const receive = (value: unknown): void => {
-    const envelope = readEnvelope(port.on === undefined ? dataOf(value) : value);
-    if (envelope !== undefined) link.take(envelope);
+  const listeners = new Listeners(port);
+  const receive = (data: unknown): void => {
+    const posted = readEnvelope(data);
+    if (posted !== undefined) link.take(posted);
   };
   const link = new PostedLink({
     name,
@@ -54,25 +49,54 @@ export function messagePortLink(
     },
     onStart: () => {
       if (port.start === undefined) return;
-      listen("message", receive);
+      listeners.add("message", receive);
       port.start();
     },
-    onEnd: () => {
-      for (const [type, listener] of listeners) {
-        if (port.on === undefined) port.removeEventListener?.(type, listener);
-        else port.off?.(type, listener);
-      }
-    },
+    onEnd: () => listeners.remove(),
   });
   const fail = (): void => link.end({ error: linkFailed(`${name}: the other side is gone`) });
-  for (const type of ["close", "exit", "messageerror"]) listen(type, fail);
+  for (const type of ["close", "exit", "messageerror"]) listeners.add(type, fail);
   // A port keeps what comes until it is started; a worker would lose it.
-  if (port.start === undefined) listen("message", receive);
+  if (port.start === undefined) listeners.add("message", receive);
   return link;
 }
 
-function dataOf(event: unknown): unknown {
-  return (event as { readonly data?: unknown }).data;
+type Listener = (data: unknown) => void;
+
+/** What either form of port calls. */
+interface Emitter {
+  on?(event: string, listener: Listener): unknown;
+  off?(event: string, listener: Listener): unknown;
+  addEventListener?(type: string, listener: Listener): void;
+  removeEventListener?(type: string, listener: Listener): void;
+}
+
+/** Our listeners, as long as the link lasts. */
+class Listeners {
+  readonly #emitter: Emitter;
+  readonly #added: (readonly [type: string, listener: Listener])[] = [];
+
+  constructor(port: PortLike) {
+    this.#emitter = port;
+  }
+
+  add(type: string, listener: Listener): void {
+    if (this.#emitter.on !== undefined) {
+      this.#added.push([type, listener]);
+      this.#emitter.on(type, listener);
+      return;
+    }
+    const ofEvent: Listener = (event) => listener((event as { readonly data?: unknown }).data);
+    this.#added.push([type, ofEvent]);
+    this.#emitter.addEventListener?.(type, ofEvent);
+  }
+
+  remove(): void {
+    for (const [type, listener] of this.#added) {
+      if (this.#emitter.off !== undefined) this.#emitter.off(type, listener);
+      else this.#emitter.removeEventListener?.(type, listener);
+    }
+  }
 }
 
 function readEnvelope(data: unknown): Posted | undefined {

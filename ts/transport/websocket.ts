@@ -10,14 +10,18 @@ import type { Connector, Link, LinkEnd, LinkHandler, Message } from "./contract.
 import { Deliveries, linkFailed } from "./deliveries.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 
-/** The part of a WebSocket that we use: that of browsers and of `ws` alike. What is optional only `ws` has. */
+/**
+ * The part of a WebSocket that we use: that of browsers and of `ws` alike, whose types agree in little else. What is optional only
+ * `ws` has.
+ */
 export interface WebSocketLike {
   readonly readyState: number;
   readonly bufferedAmount: number;
   binaryType: string;
-  send(data: string | Uint8Array, done?: (error?: Error) => void): void;
+  /** Of text and bytes; `ws` calls a second argument once they were sent. */
+  send(data: never, done?: never): void;
   close(code?: number, reason?: string): void;
-  addEventListener(type: string, listener: (event: never) => void): void;
+  addEventListener(type: never, listener: never): void;
   pause?(): void;
   resume?(): void;
   terminate?(): void;
@@ -69,14 +73,14 @@ export function webSocketConnector(
       signal.throwIfAborted();
       const SocketClass = WebSocket ?? (await loadWebSocket());
       return connecting(name, signal, timers, (settle) => {
-        const socket = new SocketClass(address, [...protocols]);
-        on(socket, "error", ({ error, message }) =>
+        const socket: Socket = new SocketClass(address, [...protocols]);
+        socket.addEventListener("error", ({ error, message }) =>
           settle.reject(linkFailed(`${name} cannot be reached`, error ?? message)),
         );
-        on(socket, "close", ({ code }) =>
+        socket.addEventListener("close", ({ code }) =>
           settle.reject(linkFailed(`${name} cannot be reached`, `closed with ${code}`)),
         );
-        on(socket, "open", () =>
+        socket.addEventListener("open", () =>
           settle.resolve(
             linkOfWebSocket(socket, { name, ...(timers !== undefined && { timers }) }),
           ),
@@ -104,9 +108,18 @@ interface Events {
   readonly close: { readonly code: number; readonly reason: string };
 }
 
+/** A socket with the arguments that both take. */
+interface Socket extends Omit<WebSocketLike, "send" | "addEventListener"> {
+  send(data: string | Uint8Array, done?: (error?: Error) => void): void;
+  addEventListener<Type extends keyof Events>(
+    type: Type,
+    listener: (event: Events[Type]) => void,
+  ): void;
+}
+
 class WebSocketLink implements Link {
   readonly name: string;
-  readonly #socket: WebSocketLike;
+  readonly #socket: Socket;
   readonly #timers: Timers;
   readonly #deliveries: Deliveries = new Deliveries();
   #isStarted = false;
@@ -125,12 +138,12 @@ class WebSocketLink implements Link {
     this.#timers = timers;
     // The default of browsers would make a promise of each message.
     if (socket.binaryType === "blob") socket.binaryType = "arraybuffer";
-    on(socket, "message", ({ data }) => this.#take(data));
-    on(socket, "error", ({ error, message }) => {
+    socket.addEventListener("message", ({ data }) => this.#take(data));
+    socket.addEventListener("error", ({ error, message }) => {
       // `close` follows.
       this.#error = error ?? message;
     });
-    on(socket, "close", ({ code, reason }) => this.#closed(code, reason));
+    socket.addEventListener("close", ({ code, reason }) => this.#closed(code, reason));
     // What comes early waits in the network, where the socket can tell it to.
     if (socket.readyState === OPEN) socket.pause?.();
     if (socket.readyState === CLOSED) this.#closed(1006, "it was closed before");
@@ -253,16 +266,11 @@ function checkedUrl(url: string | URL): { readonly address: string; readonly nam
   return { address: parsed.href, name: `${parsed.protocol}//${parsed.host}${parsed.pathname}` };
 }
 
-/** Listens by the form that browsers and `ws` share, whose types they do not. */
-function on<Type extends keyof Events>(
-  socket: WebSocketLike,
-  type: Type,
-  listener: (event: Events[Type]) => void,
+function closeSocket(
+  socket: Pick<WebSocketLike, "close">,
+  code: number | undefined,
+  reason: string,
 ): void {
-  socket.addEventListener(type, listener);
-}
-
-function closeSocket(socket: WebSocketLike, code: number | undefined, reason: string): void {
   try {
     socket.close(code ?? 1000, shortened(reason));
   } catch {
