@@ -138,12 +138,12 @@ class WebSocketLink implements Link {
     this.#timers = timers;
     // The default of browsers would make a promise of each message.
     if (socket.binaryType === "blob") socket.binaryType = "arraybuffer";
-    socket.addEventListener("message", ({ data }) => this.#take(data));
-    socket.addEventListener("error", ({ error, message }) => {
+    this.#socket.addEventListener("message", ({ data }) => this.#take(data));
+    this.#socket.addEventListener("error", ({ error, message }) => {
       // `close` follows.
       this.#error = error ?? message;
     });
-    socket.addEventListener("close", ({ code, reason }) => this.#closed(code, reason));
+    this.#socket.addEventListener("close", ({ code, reason }) => this.#closed(code, reason));
     // What comes early waits in the network, where the socket can tell it to.
     if (socket.readyState === OPEN) socket.pause?.();
     if (socket.readyState === CLOSED) this.#closed(1006, "it was closed before");
