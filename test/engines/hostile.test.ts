@@ -365,6 +365,7 @@ function journals(): Uint8Array[] {
   own.delete("k", 1_002);
   journal([1, 0x61, 0]);
   own.merge(wholeDelta(other), now, false);
+  other.merge(wholeDelta(own), now, false);
   own.collectTombstones(own.version(), now);
   journal([]);
   other.deletePrefix("n/", 1_003);
