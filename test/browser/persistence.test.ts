@@ -51,10 +51,10 @@ describe.skipIf(browserAbsence !== "")("persistence in Chromium", () => {
       const reason = WITHOUT[medium][name];
       if (reason !== undefined) skip(reason);
       const args = [name, medium, backend];
-      const running = page.evaluate(
-        ([place, given]) => globalThis.ask(place, "runCase", given),
-        [where, args] as const,
-      );
+      const running = page.evaluate(([place, given]) => globalThis.ask(place, "runCase", given), [
+        where,
+        args,
+      ] as const);
       // The cases assert by themselves.
       await expect(running).resolves.toBeUndefined();
     });

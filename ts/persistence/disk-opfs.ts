@@ -32,7 +32,14 @@ export async function openOpfsDisk(
     }
     if (access === "read") return readingDisk(folder, name);
     const names = await accessTo(folder, NAMES);
-    return new WritingDisk(folder, name, names);
+    const disk = new WritingDisk(folder, name, names);
+    try {
+      await disk.ready();
+    } catch (error) {
+      disk.close();
+      throw error;
+    }
+    return disk;
   } catch (error) {
     throw opfsError(error, name);
   }
@@ -79,6 +86,11 @@ class WritingDisk implements OpfsDisk {
     this.#names = names;
     // From here on a slot needs no space that could be missing.
     if (slots.getSize() < bytes.length) slots.write(bytes, { at: 0 });
+  }
+
+  /** Opens the files that there will be: later each call answers at once, and a replacement waits for no turn of the event loop. */
+  async ready(): Promise<void> {
+    for (const file of new Set([0, 1, ...this.#names.values()])) await this.#accessTo(file);
   }
 
   open(name: string): Promise<DiskFile | undefined> {

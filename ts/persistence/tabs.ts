@@ -234,7 +234,7 @@ export class Follower {
       case "welcome":
         this.#isAsking = false;
         this.#take(message.delta);
-        this.#kept = message.version;
+        this.#heed(message.version, false);
         if (covers(this.#replica.version(), message.version)) this.#onCaughtUp();
         this.#write();
         return;
@@ -301,6 +301,8 @@ export class Follower {
   }
 
   #heed(version: Uint8Array, sync: boolean): void {
+    // What is no version has not even itself.
+    if (!covers(version, version)) return;
     this.#kept = version;
     if (sync) this.#synced = version;
   }
