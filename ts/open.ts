@@ -22,6 +22,7 @@ import {
 } from "./store/identity.ts";
 import { asStoreError, Keeper } from "./store/keeper.ts";
 import { PersistentStore } from "./store/store.ts";
+import { takeIn } from "./store/take-in.ts";
 
 /**
  * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
@@ -228,6 +229,11 @@ class Opening {
         internals.merge(frame, { adopt: false, isOwn: true });
         keeper.touch();
       },
+      snapshot: () => [...dictionary.snapshotParts()],
+      reread: (parts) => {
+        dictionary.reread(parts);
+        keeper.touch();
+      },
       flush: ({ sync }) => keeper.flush(sync),
       takeOver: async () => {
         const kept = createDictionary({ engine });
@@ -236,8 +242,7 @@ class Opening {
             internalsOf(kept).entries.replay(frame);
             this.#attributes.load(readJournal(frame)?.attributes ?? []);
           }
-          const delta = kept.deltaSince(dictionary.version());
-          internals.merge(delta, { adopt: false, isOwn: true });
+          takeIn(dictionary, kept);
         } finally {
           kept.close();
         }

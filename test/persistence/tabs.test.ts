@@ -12,6 +12,7 @@ import {
   readMessage,
   type TabReplica,
 } from "../../ts/persistence/tabs.ts";
+import { takeIn } from "../../ts/store/take-in.ts";
 
 const engine = await loadEngine({ backend: "script" });
 
@@ -39,19 +40,32 @@ class Tab {
 
   /** As opening does: what is on the medium, then what the leader says. */
   open(): void {
-    if (this.#world.medium !== undefined) this.dictionary.merge(this.#world.medium);
+    this.#readMedium();
     this.follower = new Follower(this.id, this.#replica, this.#send, () => {});
   }
 
   lead(): void {
-    const { medium } = this.#world;
-    if (medium !== undefined) this.dictionary.merge(medium);
-    this.#world.medium = this.dictionary.deltaSince();
+    this.#readMedium();
+    this.#world.medium = [...this.dictionary.snapshotParts()];
     const version = this.dictionary.version();
     this.#world.term++;
     this.leader = new Leader(this.#world.term, this.#replica, version, this.#send);
     this.follower?.succeed();
     this.follower = undefined;
+  }
+
+  #readMedium(): void {
+    const kept = this.#world.readMedium();
+    takeIn(this.dictionary, kept);
+    kept.close();
+  }
+
+  /** Removes what others may not have seen, and forgets that it was there. */
+  collect(): void {
+    this.dictionary.set("temporary", this.id);
+    this.dictionary.delete("temporary");
+    this.dictionary.delete("of all");
+    this.dictionary.collectTombstones(this.dictionary.version());
   }
 
   /** Writes one key, and appends unless that is under way. */
@@ -90,13 +104,17 @@ class Tab {
       version: () => this.dictionary.version(),
       deltaSince: (version) => this.dictionary.deltaSince(version),
       merge: (delta) => void this.dictionary.merge(delta),
+      snapshot: () => [...this.dictionary.snapshotParts()],
+      reread: (parts) => void this.dictionary.reread(parts),
       flush: () => this.#flush(),
     };
   }
 
   #flush(): Promise<void> {
     this.#writing = this.#writing.then(() =>
-      this.leader?.keeping(true, () => this.#world.write(this, this.dictionary.deltaSince())),
+      this.leader?.keeping(true, () =>
+        this.#world.write(this, [...this.dictionary.snapshotParts()]),
+      ),
     );
     return this.#writing;
   }
@@ -114,8 +132,8 @@ class Tab {
 class World {
   now = 1_700_000_000_000;
   term = 0;
-  /** What is kept, as one delta. */
-  medium: Uint8Array | undefined;
+  /** What is kept, as a snapshot. */
+  medium: readonly Uint8Array[] | undefined;
   readonly tabs: Tab[] = [];
   /** Keys that some tab was told are kept. */
   readonly kept = new Set<string>();
@@ -133,7 +151,13 @@ class World {
     if (this.live.every(({ leader }) => leader === undefined)) this.#elect();
   }
 
-  write(tab: Tab, content: Uint8Array): Promise<void> {
+  readMedium(): Dictionary {
+    const { medium } = this;
+    const clock = (): number => this.now;
+    return createDictionary({ engine, clock, ...(medium !== undefined && { snapshot: medium }) });
+  }
+
+  write(tab: Tab, content: readonly Uint8Array[]): Promise<void> {
     return new Promise((resolve) => {
       const finish = (): void => {
         this.medium = content;
@@ -193,6 +217,7 @@ const step = fc.oneof(
       isWritten: fc.boolean(),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("collect" as const), tab: fc.nat(9) }) },
   // A message that is lost, which no channel does; the next one makes good for it.
   {
     weight: 1,
@@ -215,6 +240,10 @@ async function play(world: World, steps: readonly Step[]): Promise<void> {
         break;
       case "deliver":
         if (from !== undefined) tab?.receive(from);
+        break;
+      case "collect":
+        // One of them alone: two that collect what neither has told are beyond what tabs can mend.
+        if (tab === world.live[0]) tab?.collect();
         break;
       case "lose":
         loseNews(tab, from);
@@ -257,8 +286,7 @@ describe("tabs", () => {
           await world.settle();
         }
       }
-      const medium = createDictionary({ engine, clock: () => world.now });
-      if (world.medium !== undefined) medium.merge(world.medium);
+      const medium = world.readMedium();
       expect([...world.kept].filter((key) => !medium.has(key))).toEqual([]);
       const digests = world.live.map(({ dictionary }) => dictionary.digest());
       expect(new Set([...digests, medium.digest()]).size).toBe(1);
@@ -305,7 +333,7 @@ describe("tabs", () => {
     { protocol: PROTOCOL, type: "unknown to this version" },
     { protocol: PROTOCOL + 1, type: "bye", from: "a" },
     { protocol: PROTOCOL, type: "bye" },
-    { protocol: PROTOCOL, type: "hello", from: "a", version: [1] },
+    { protocol: PROTOCOL, type: "hello", from: "a", version: [1], wantsWhole: false },
     {
       protocol: PROTOCOL,
       type: "write",
@@ -329,9 +357,16 @@ describe("tabs", () => {
     const before = [first, second].map((tab) => tab?.dictionary.digest());
     const bytes = Uint8Array.of(1, 2, 3);
     const strange: readonly Message[] = [
-      { type: "hello", from: "x", version: bytes },
-      { type: "write", from: "x", number: 1, sync: true, delta: bytes },
-      { type: "welcome", term: 1, to: second?.id ?? "", delta: bytes, version: bytes },
+      { type: "hello", from: "x", version: bytes, wantsWhole: false },
+      { type: "write", from: "x", number: 1, sync: true, parts: [bytes], isWhole: false },
+      {
+        type: "welcome",
+        term: 1,
+        to: second?.id ?? "",
+        parts: [bytes],
+        isWhole: true,
+        version: bytes,
+      },
       { type: "news", term: 1, delta: bytes, version: bytes, sync: true },
       { type: "kept", term: 1, to: second?.id ?? "", number: 99, version: bytes, sync: true },
     ];
