@@ -6,17 +6,20 @@ import { afterAll, describe, expect, test } from "vitest";
 import { testPersistence } from "../suites/test-persistence.ts";
 import { absence, makeDatabase, type TestDatabase } from "./postgres-server.ts";
 
-describe.skipIf(absence !== undefined)(`PostgreSQL${absence === undefined ? "" : `: ${absence}`}`, async () => {
-  if (absence !== undefined) return;
-  const database = await makeDatabase();
-  afterAll(() => database[Symbol.asyncDispose]());
+describe.skipIf(absence !== undefined)(
+  `PostgreSQL${absence === undefined ? "" : `: ${absence}`}`,
+  async () => {
+    if (absence !== undefined) return;
+    const database = await makeDatabase();
+    afterAll(() => database[Symbol.asyncDispose]());
 
-  const pool = database.pool(10);
-  const sql = database.sql();
-  conforms("pg Pool", async () => pool);
-  conforms("postgres", async () => sql);
-  conforms("pg Client", () => database.client());
-});
+    const pool = database.pool(10);
+    const sql = database.sql();
+    conforms("pg Pool", async () => pool);
+    conforms("postgres", async () => sql);
+    conforms("pg Client", () => database.client());
+  },
+);
 
 /** A store of its own in the one database, for each test. */
 function conforms(name: string, clientOf: () => Promise<PostgresClient>): void {

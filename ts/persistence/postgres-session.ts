@@ -10,6 +10,8 @@ export type Parameter = string | null;
 
 /** What a `pg` client is asked. */
 export interface PgQuery {
+  /** Statements with parameters are prepared under one. */
+  readonly name?: string;
   readonly text: string;
   readonly values: Parameter[];
   readonly rowMode: "array";
@@ -140,8 +142,10 @@ function pgSession(client: PgClient, release: (isBroken: boolean) => void): Sess
   };
   client.on("error", lost);
   const query: Query = async (text, values = []) => {
-    const { rows } = await client.query({ text, values: [...values], rowMode: "array" });
-    return rows;
+    // Planning the one that writes costs as much as running it.
+    const prepared = values.length > 0 && { name: nameOf(text) };
+    const question: PgQuery = { ...prepared, text, values: [...values], rowMode: "array" };
+    return (await client.query(question)).rows;
   };
   return {
     query,
@@ -154,6 +158,21 @@ function pgSession(client: PgClient, release: (isBroken: boolean) => void): Sess
       client.removeListener("error", lost);
     },
   };
+}
+
+const names = new Map<string, string>();
+
+/** One name for each text, also where two versions of this library use one client: `pg` refuses a name that has another text, so it is made of a hash (FNV-1a). */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    let hash = 0x811c9dc5;
+    for (let at = 0; at < text.length; at++)
+      hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+    name = `lastwrite_${(hash >>> 0).toString(16)}_${text.length}`;
+    names.set(text, name);
+  }
+  return name;
 }
 
 function ofPostgresJs(sql: PostgresJs): Sessions {
