@@ -86,9 +86,9 @@ export function readColumns(bytes: Uint8Array): Columns {
     idText(bytes.subarray(layout.ids + ID_BYTES * index, layout.ids + ID_BYTES * (index + 1))),
   );
   const id = (section: number, at: number): string => {
-    const text = ids[view.getUint32(section + 4 * at, true)];
-    if (text === undefined) throw corrupt("columns name a replica that is not among theirs");
-    return text;
+    const known = ids[view.getUint32(section + 4 * at, true)];
+    if (known === undefined) throw corrupt("columns name a replica that is not among theirs");
+    return known;
   };
   return {
     count,

@@ -86,12 +86,7 @@ export class StoreTables {
         `${this.#name}: ${names.join(", ")} in the database is no part of a store; choose another name by { store }`,
       );
     }
-    if (Number(format) > FORMAT) {
-      throw new LastwriteError(
-        "store-newer",
-        `${this.#name} was written by a later release; update lastwrite`,
-      );
-    }
+    if (Number(format) > FORMAT) throw this.#newer();
     return true;
   }
 
@@ -176,7 +171,8 @@ export class StoreTables {
       const rows: StoredRow[] = [];
       try {
         for (const row of this.#connection.statement(sql).iterate()) {
-          const name = `${String(row[1])} ${keyName(row)}`;
+          const [key, isPrefix] = row;
+          const name = `${String(isPrefix)} ${key instanceof Uint8Array ? idText(key) : ""}`;
           if (seen.has(name)) continue;
           seen.add(name);
           rows.push(row);
@@ -266,18 +262,23 @@ export class StoreTables {
     };
     // Rows that one replica wrote, one after the other, go into one statement.
     const values = Array.from<SqliteValue>({ length: STATEMENT_ROWS * COMMON_WIDTH }).fill(null);
-    let start = 0;
-    while (start < entries.count) {
+    for (let start = 0; start < entries.count;) {
       const writer = entries.commonWriter(start);
       const end = Math.min(start + STATEMENT_ROWS, entries.count);
       let at = start;
-      while (at < end && writer >= 0 && entries.commonWriter(at) === writer) {
-        entries.fillCommon(values, COMMON_WIDTH * (at - start), at, firstPlace + at);
-        at++;
+      if (writer >= 0) {
+        while (at < end && entries.commonWriter(at) === writer) {
+          entries.fillCommon(values, COMMON_WIDTH * (at - start), at, firstPlace + at);
+          at++;
+        }
       }
-      if (at - start === STATEMENT_ROWS) this.#putMany(numberOf(writer)).run(values);
-      else for (let row = start; row < Math.max(at, start + 1); row++) putOne(row);
-      start = Math.max(at, start + 1);
+      if (at - start === STATEMENT_ROWS) {
+        this.#putMany(numberOf(writer)).run(values);
+        start = at;
+      } else {
+        do putOne(start++);
+        while (start < at);
+      }
     }
   }
 
@@ -304,7 +305,7 @@ export class StoreTables {
     const generation = held.generation + 1;
     const { addState, dropStates, moveState, states } = this.#statements;
     if (state === undefined) {
-      if (held.stateCount === 0) return held;
+      if (held.stateCount === 0) return { ...held, generation: 0 };
       this.#connection.run(moveState, generation, held.generation);
       return { ...held, generation };
     }
@@ -350,6 +351,11 @@ export class StoreTables {
     return typeof value === "string" ? value : undefined;
   }
 
+  #newer(cause?: LastwriteError): LastwriteError {
+    const message = `${this.#name} was written by a later release; update lastwrite`;
+    return new LastwriteError("store-newer", message, { cause });
+  }
+
   #frameOf(rows: readonly StoredRow[], ids: ReadonlyMap<number, Uint8Array>): Uint8Array {
     const encode = (some: readonly StoredRow[]): Uint8Array =>
       this.#engine.encodeEntries(columnsOfStored(some, ids));
@@ -367,7 +373,9 @@ export class StoreTables {
     try {
       return decode();
     } catch (error) {
-      if (!(error instanceof LastwriteError) || error.code !== "corrupt-bytes") throw error;
+      if (!(error instanceof LastwriteError)) throw error;
+      if (error.code === "unsupported-format") throw this.#newer(error);
+      if (error.code !== "corrupt-bytes") throw error;
       const reason = `${what}: ${error.message}`;
       throw new LastwriteError(
         "store-corrupt",

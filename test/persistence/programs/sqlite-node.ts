@@ -18,11 +18,12 @@ const isPath = process.argv[2] === "path";
 const script = await loadEngine({ backend: "script" });
 const engines = isPath ? ([script] as const) : ([await loadEngine(), script] as const);
 
-for (const { name, run } of persistenceCases) {
+for (const each of persistenceCases) {
+  const { name } = each;
   // Which lock keeps a second process out is the addon's.
   if (isPath && name.startsWith("a second opener")) continue;
   const place = makePlace();
-  const problem = await run({ place, engines }).then(
+  const problem = await each.run({ place, engines }).then(
     () => null,
     (error: unknown) => String(error),
   );
