@@ -16,6 +16,7 @@ import { StoreEmitter } from "./store/events.ts";
 import {
   ATTRIBUTE,
   Attributes,
+  OPEN,
   randomReplicaId,
   renameStore,
   renewEpoch,
@@ -156,9 +157,11 @@ class Opening {
     const attributes = this.#attributes;
     const isCopy = persistence.isCopy === true;
     const isNameless = attributes.get(ATTRIBUTE.storeId) === undefined;
+    const left = attributes.get(ATTRIBUTE.open)?.[0];
     // The openers of a shared place never close it, and take ids that nobody has.
-    const wasLeft =
-      attributes.get(ATTRIBUTE.relaxed) !== undefined && persistence.share === undefined;
+    const wasLeft = left === OPEN.relaxed && persistence.share === undefined;
+    // What was handed out last may not be marked so; as if it had been, nothing of it is ever re-stamped.
+    if (left !== undefined) internalsOf(this.dictionary).setReplicaId(this.dictionary.replicaId);
     if (isNameless || isCopy) renameStore(attributes);
     else if (wasLeft) renewEpoch(attributes);
     if (isNew) return;
