@@ -34,6 +34,7 @@ export function makeSource(engine: Engine, id = 1): Source {
     snapshot: () => dictionary.snapshot()[0] as Uint8Array,
     replay(frames) {
       for (const frame of frames) dictionary.replay(frame);
+      now += 1_000_000;
       dictionary.setReplicaId(new Uint8Array(16).fill(id));
     },
   };

@@ -145,7 +145,7 @@ function tables(quoted: string, stores: string, entries: string, states: string)
     // A key with NUL has no text.
     `create or replace view ${quoted}.lastwrite as
       select store.name as store,
-        case when position('\\x00'::bytea in key) = 0 then convert_from(key, 'UTF8') end as key,
+        case when position(decode('00', 'hex') in key) = 0 then convert_from(key, 'UTF8') end as key,
         value,
         (array['null', 'boolean', 'boolean', 'number', 'number', 'text', 'text', 'bytes', 'bigint', 'date', 'json', 'json', 'json'])[get_byte(bytes, 0)] as type,
         to_timestamp(('x' || encode(substr(stamp, 1, 6), 'hex'))::bit(48)::bigint / 1000.0) as written_at,
