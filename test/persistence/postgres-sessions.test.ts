@@ -217,6 +217,24 @@ describe.skipIf(absence !== undefined)(
       await elsewhere.close();
     });
 
+    test("nothing is written into a transaction of the user", async () => {
+      const store = randomUUID();
+      const client = await database.client();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      const frame = source.frame();
+      await client.query("begin");
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      expect(await codeOf(persistence.replace([frame]))).toBe("storage-unavailable");
+      await client.query("rollback");
+      await persistence.append(frame, SYNC);
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(client, { store }), engine)).toEqual(
+        source.snapshot(),
+      );
+    });
+
     test("a pool of one is enough, and has its session back afterwards, without locks", async () => {
       const store = randomUUID();
       const pool = database.pool(1);

@@ -52,7 +52,7 @@ describe.skipIf(absence !== undefined)(
       kept.delete("gone");
       await kept.close();
       const rows = await database.run(
-        `select key, type, value::text, extract(epoch from written_at)::bigint as seconds from lastwrite where store = $1 order by key_bytes`,
+        `select key, type, value::text, extract(epoch from written_at)::bigint as seconds from lastwrite_values where store = $1 order by key_bytes`,
         [store],
       );
       expect(rows.map(({ key, type, value }) => [key, type, value])).toEqual([

@@ -22,6 +22,8 @@ export interface PgClient {
   query(query: PgQuery): Promise<{ readonly rows: unknown[][] }>;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
+  /** `pg` 8.17 and later: "I" outside of a transaction. */
+  getTransactionStatus?(): string | null;
 }
 
 /** A client that goes back to its pool, or is closed. */
@@ -141,15 +143,30 @@ function pgSession(client: PgClient, release: (isBroken: boolean) => void): Sess
     isLost = true;
   };
   client.on("error", lost);
-  const query: Query = async (text, values = []) => {
+  const ask: Query = async (text, values = []) => {
     // Planning the one that writes costs as much as running it.
     const prepared = values.length > 0 && { name: nameOf(text) };
     const question: PgQuery = { ...prepared, text, values: [...values], rowMode: "array" };
     return (await client.query(question)).rows;
   };
+  /** What is written in a transaction of somebody else would go away with it. */
+  const checkAlone = (): void => {
+    const status = client.getTransactionStatus?.() ?? "I";
+    if (status === "I") return;
+    throw new LastwriteError(
+      "storage-unavailable",
+      "the client of the store is in a transaction that is not the store's; end it, or give the store a client of its own",
+    );
+  };
   return {
-    query,
-    begin: (mode) => beginBy(query, mode),
+    async query(text, values) {
+      checkAlone();
+      return ask(text, values);
+    },
+    async begin(mode) {
+      checkAlone();
+      return beginBy(ask, mode);
+    },
     isLost: () => isLost,
     release(isBroken) {
       if (!isHeld) return;

@@ -8,7 +8,7 @@
  * | lastwrite_entries | an entry, in the columns of ./row-columns.ts but `kind`, and its place in the order of arrival; a tombstone has no bytes. `value` is for others to read |
  * | lastwrite_states | journals without entries, joined into one when they are many |
  *
- * The view `lastwrite` shows keys and values as text and JSON. There is no index but the key: an entry that is overwritten then stays where it is,
+ * The view `lastwrite_values` shows keys and values as text and JSON. There is no index but the key: an entry that is overwritten then stays where it is,
  * and what needs another order is rare, and sorts.
  */
 
@@ -143,7 +143,7 @@ function tables(quoted: string, stores: string, entries: string, states: string)
       primary key (store, number)
     )`,
     // A key with NUL has no text.
-    `create or replace view ${quoted}.lastwrite as
+    `create or replace view ${quoted}.lastwrite_values as
       select store.name as store,
         case when position(decode('00', 'hex') in key) = 0 then convert_from(key, 'UTF8') end as key,
         value,

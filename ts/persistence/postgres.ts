@@ -39,7 +39,7 @@ export interface PostgresPersistenceOptions {
 /**
  * Returns a place for one store in a PostgreSQL database, reached by a connected `pg` Client, a `pg` Pool, the `sql` of `postgres`, or a PGlite.
  *
- * One row for each entry, so a write changes the rows of what was written; `lastwrite` is a view with keys and values that other programs can read. A store that is open for writing keeps one
+ * One row for each entry, so a write changes the rows of what was written; `lastwrite_values` is a view with keys and values that other programs can read. A store that is open for writing keeps one
  * session of a pool to itself until it is closed; a Client must not be in a transaction of anybody else meanwhile. A connection that broke is replaced by a new one of the pool, if nobody else opened the
  * store in between; without a pool it is `storage-unavailable` from then on.
  *
