@@ -1,58 +1,54 @@
 /** Pages of a real browser whose stores tests ask. */
 
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import { mkdtempSync, rmSync } from "node:fs";
+
+import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 
-import { launchBrowser } from "./chromium.ts";
+import { launchProfile } from "./chromium.ts";
 import type { Stores } from "./programs/stores.ts";
 import type { Site } from "./site.ts";
 import { serveStores } from "./stores-site.ts";
 
 export interface Pages {
-  /** Of the test that runs: nothing is kept from one to the next. */
-  readonly context: BrowserContext;
-  readonly origin: string;
-  open(): Promise<Page>;
+  /** Opens a page of the origin of this test, which has nothing from others; `before` readies it. */
+  open(before?: (page: Page) => Promise<void>): Promise<Page>;
 }
 
-/** A browser for the tests of this `describe`. */
+/** A browser for the tests of this `describe`, which keeps what it keeps on the disk. */
 export function withPages(): Pages {
+  let folder: string | undefined;
   let site: Site | undefined;
-  let browser: Browser | undefined;
   let context: BrowserContext | undefined;
-  const started = <Thing>(thing: Thing | undefined): Thing => {
-    if (thing === undefined) throw new Error("the browser was not started");
-    return thing;
-  };
+  let testCount = 0;
 
   beforeAll(async () => {
+    folder = mkdtempSync("/var/tmp/lastwrite-browser-");
     site = await serveStores();
-    browser = await launchBrowser();
+    context = await launchProfile(folder);
   });
 
   afterAll(async () => {
-    await browser?.close();
+    await context?.close();
     site?.close();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   });
 
-  beforeEach(async () => {
-    context = await browser?.newContext();
+  beforeEach(() => {
+    testCount++;
   });
 
   afterEach(async () => {
-    await context?.close();
+    for (const page of context?.pages() ?? []) await page.close();
   });
 
   return {
-    get context() {
-      return started(context);
-    },
-    get origin() {
-      return started(site).address;
-    },
-    async open() {
-      const page = await started(context).newPage();
-      await page.goto(started(site).address);
+    async open(before) {
+      if (site === undefined || context === undefined) throw new Error("there is no browser");
+      const page = await context.newPage();
+      await before?.(page);
+      // An origin of its own, which leads here as well.
+      await page.goto(site.address.replace("127.0.0.1", `test-${testCount}.localhost`));
       await isReady(page);
       return page;
     },
