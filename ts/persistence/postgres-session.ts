@@ -22,7 +22,7 @@ export interface PgClient {
   query(query: PgQuery): Promise<{ readonly rows: unknown[][] }>;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
-  /** `pg` 8.17 and later: "I" outside of a transaction. */
+  /** "I" outside of a transaction. Older ones do not tell. */
   getTransactionStatus?(): string | null;
 }
 
