@@ -104,6 +104,8 @@ export function statementsFor(store: string): Statements {
   const [entries, replicas, states, meta] = ["entries", "replicas", "states", "meta"].map(
     (table) => `main."${store}_${table}"`,
   );
+  // A view that names its database could not be read where that is attached under another name.
+  const unqualified = `"${store}_entries"`;
   const columns = ENTRY_COLUMNS.join(", ");
   const marks = `(${ENTRY_COLUMNS.map(() => "?").join(", ")})`;
   // A statement that could be undone by itself, because of a `not null` or without `or fail`, would keep a copy of each page that it changes.
@@ -158,7 +160,7 @@ export function statementsFor(store: string): Statements {
           when tag = 10 then 'date'
           else 'json' end as type,
         millis
-        from "${store}_entries" where tag between 1 and 13`,
+        from ${unqualified} where tag between 1 and 13`,
       `insert into ${meta} (name, value) values ('format', '${FORMAT}')`,
     ],
     meta: `select value from ${meta} where name = ?`,
