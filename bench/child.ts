@@ -15,7 +15,7 @@ export interface Question {
 }
 
 export type Reply =
-  | { readonly value: number; readonly runs: number }
+  | { readonly value: number; readonly beside?: number; readonly runs: number }
   /** In words, why there is no number. */
   | { readonly missing: string };
 
@@ -25,7 +25,15 @@ export function isChild(): boolean {
 }
 
 /** Answers the parent's questions about one subject, one after the other, until it hangs up. */
-export async function serve(load: () => Promise<Subject>): Promise<void> {
+export function serve(load: () => Promise<Subject>): Promise<void> {
+  return serveBy(load, answerOf);
+}
+
+/** The same for questions about anything. */
+export async function serveBy<T extends object>(
+  load: () => Promise<T>,
+  answer: (subject: T, question: Question) => Promise<Reply>,
+): Promise<void> {
   if (globalThis.gc === undefined)
     throw new Error("run with --expose-gc: garbage must be collected outside the clock");
   const subject = await load().catch((error: unknown) => explain(error));
@@ -39,7 +47,7 @@ export async function serve(load: () => Promise<Subject>): Promise<void> {
   process.send?.("ready");
 }
 
-async function answer(subject: Subject, { row: id, size, effort }: Question): Promise<Reply> {
+async function answerOf(subject: Subject, { row: id, size, effort }: Question): Promise<Reply> {
   const row = [...SPEED_ROWS, ...MEMORY_ROWS].find((each) => each.id === id);
   if (row === undefined) throw new Error(`there is no row ${id}`);
   if (id === "prefix" && !subject.firstByPrefix) return { missing: "keeps no order of keys" };

@@ -1,10 +1,14 @@
 /** The rows of the table: what each is called, in which unit, at which sizes, and what it must reach. */
 
+export type Unit = "ms" | "µs" | "B" | "/s";
+
 export interface Row {
   readonly id: string;
   readonly title: string;
-  readonly unit: "ms" | "µs" | "B";
+  readonly unit: Unit;
   readonly sizes: readonly number[];
+  /** Which columns are asked. Default: all. */
+  readonly columns?: readonly string[];
   /** What one engine must reach at `goalSize`. */
   readonly goals?: { readonly native: Goal; readonly wasm: Goal };
   readonly goalSize?: number;

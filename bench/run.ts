@@ -14,6 +14,8 @@ export interface Result {
   readonly column: string;
   /** In the unit of the row; the median. */
   readonly value?: number;
+  /** What the row's yardstick took in the same run, where it has one of its own. */
+  readonly beside?: number;
   /** How many runs `value` is the median of. */
   readonly runs?: number;
   /** Why there is no value, in words. */
@@ -38,6 +40,7 @@ export interface Options {
   readonly out?: string | undefined;
   readonly from?: string | undefined;
   readonly write?: string | undefined;
+  readonly folder?: string | undefined;
 }
 
 /** Reads the command line, and refuses with a list of what there is. */
@@ -45,6 +48,7 @@ export function readOptions(
   columns: readonly string[],
   rows: readonly Row[],
   sizes: readonly number[],
+  { takesFolder = false }: { readonly takesFolder?: boolean } = {},
 ): Options {
   const { values } = parseArgs({
     options: {
@@ -54,8 +58,10 @@ export function readOptions(
       out: { type: "string" },
       from: { type: "string" },
       write: { type: "string" },
+      folder: { type: "string" },
     },
   });
+  if (values.folder !== undefined && !takesFolder) throw new Error("nothing here takes --folder");
   const isSame = (name: string, wanted: string) => name === wanted;
   const isPart = (name: string, wanted: string) => name.includes(wanted);
   return {
@@ -65,6 +71,7 @@ export function readOptions(
     out: values.out,
     from: values.from,
     write: values.write,
+    folder: values.folder,
   };
 }
 
@@ -97,7 +104,7 @@ export async function runPlan({
   for (const size of sizes) {
     const children = new Map<string, ChildProcess>();
     for (const row of rows.filter((each) => each.sizes.includes(size))) {
-      for (const column of columns) {
+      for (const column of columns.filter((each) => row.columns?.includes(each) ?? true)) {
         const question = { row: row.id, size, effort: effort(size) };
         process.stderr.write(`${row.title}, ${sizeName(size)}, ${column} … `);
         const reply =

@@ -14,7 +14,7 @@ export interface Report {
 /** The column that the others are divided by. */
 const YARDSTICK = "js";
 
-const HEADINGS: Readonly<Record<string, string>> = { wasm: "WASM", js: "pure JS" };
+export const HEADINGS: Readonly<Record<string, string>> = { wasm: "WASM", js: "pure JS" };
 
 export function thisMachine(): string {
   const processors = cpus();
@@ -22,8 +22,11 @@ export function thisMachine(): string {
 }
 
 /** The report, over what the file holds from this machine: a part measured anew replaces its rows alone. */
-export function writeReport(file: string, results: readonly Result[]): Report {
-  const machine = thisMachine();
+export function writeReport(
+  file: string,
+  results: readonly Result[],
+  machine: string = thisMachine(),
+): Report {
   const before = existsSync(file) ? readReport(file) : undefined;
   const kept = (before?.machine === machine ? before.results : []).filter(
     (old) =>
@@ -41,10 +44,10 @@ export function readReport(file: string): Report {
   return report;
 }
 
-/** Replaces what stands between `<!-- bench:begin -->` and `<!-- bench:end -->`. */
-export function writeSection(file: string, text: string): void {
+/** Replaces what stands between `<!-- bench:begin -->` and `<!-- bench:end -->`, or the same of another name. */
+export function writeSection(file: string, text: string, name: string = "bench"): void {
   const page = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- bench:begin -->", "<!-- bench:end -->"];
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`${file} has no section between ${begin} and ${end}`);
   writeFileSync(file, `${page.slice(0, from + begin.length)}\n\n${text}\n${page.slice(to)}`);
@@ -109,11 +112,7 @@ export function render(
       }),
     ]);
   }
-  const reasons = results.flatMap(({ row, size, column, missing }) =>
-    missing === undefined
-      ? []
-      : [`- ${heading(column)}, ${row}, ${sizeName(size)}: ${missing.split("\n")[0] ?? ""}`],
-  );
+  const reasons = reasonsOf(results);
   return [
     `Medians on ${machine}${compared.length > 0 ? "; “÷ JS” is the part of what the hand-written map takes" : ""}.`,
     "",
@@ -121,6 +120,17 @@ export function render(
     "",
     ...(reasons.length > 0 ? [...reasons, ""] : []),
   ].join("\n");
+}
+
+/** Why numbers are missing, a line each. */
+export function reasonsOf(results: readonly Result[]): readonly string[] {
+  return results.flatMap(({ row, size, column, missing }) =>
+    missing === undefined
+      ? []
+      : [
+          `- ${HEADINGS[column] ?? column}, ${row}, ${sizeName(size)}: ${missing.split("\n")[0] ?? ""}`,
+        ],
+  );
 }
 
 /** How many times more one entry costs at the greatest size than at the least. */
@@ -140,17 +150,17 @@ function verdict(goal: Goal, value: number | undefined, yardstick: number | unde
     : judge(`≤ ${ratio(goal.ratioMax)}`, divided(value, yardstick), goal.ratioMax);
 }
 
-function judge(goal: string, value: number | undefined, limit: number): string {
+export function judge(goal: string, value: number | undefined, limit: number): string {
   if (value === undefined) return goal;
   return `${goal} ${value <= limit ? "ok" : "**missed**"}`;
 }
 
-function divided(value: number | undefined, by: number | undefined): number | undefined {
+export function divided(value: number | undefined, by: number | undefined): number | undefined {
   return value === undefined || by === undefined || by === 0 ? undefined : value / by;
 }
 
-function amount(value: number | undefined, unit: string): string {
-  return value === undefined ? "–" : `${rounded(value)} ${unit}`;
+export function amount(value: number | undefined, unit: string): string {
+  return value === undefined ? "–" : `${rounded(value)}${unit === "/s" ? "" : " "}${unit}`;
 }
 
 function times(value: number | undefined): string {
@@ -158,7 +168,7 @@ function times(value: number | undefined): string {
 }
 
 /** `1/12` below a half, where it reads more easily than 0.083. */
-function ratio(value: number | undefined): string {
+export function ratio(value: number | undefined): string {
   if (value === undefined) return "–";
   if (value <= 0) return "0";
   const inverse = 1 / value;
@@ -172,14 +182,18 @@ function rounded(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-/** Padded, so that it can be read on a terminal as well; the first column is text, the others numbers. */
-function markdown(cells: readonly (readonly string[])[]): readonly string[] {
+/** Padded, so that it can be read on a terminal as well; the columns of `texts` are text, the others numbers. */
+export function markdown(
+  cells: readonly (readonly string[])[],
+  texts: readonly number[] = [0],
+): readonly string[] {
   const widths = (cells[0] ?? []).map((_, column) =>
     Math.max(...cells.map((row) => row[column]?.length ?? 0), 3),
   );
-  const line = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`;
-  const rule = `|${widths.map((width, column) => (column === 0 ? "-".repeat(width + 2) : `${"-".repeat(width + 1)}:`)).join("|")}|`;
+  const padded = (cell: string, column: number) =>
+    texts.includes(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  const line = (row: readonly string[]) => `| ${row.map(padded).join(" | ")} |`;
+  const rule = `|${widths.map((width, column) => (texts.includes(column) ? "-".repeat(width + 2) : `${"-".repeat(width + 1)}:`)).join("|")}|`;
   const [head = [], ...body] = cells;
   return [line(head), rule, ...body.map(line)];
 }

@@ -1,21 +1,24 @@
 /**
- * Two offline copies of a real data set, edited at the same time, brought together and checked: `npm start`.
+ * Two offline copies of a real data set, edited at the same time, one of them killed while it wrote, brought together and checked: `npm start`.
  *
- * 135,000 cities are loaded on the native engine and copied to the WASM engine. Both copies are then written without knowing of each
- * other: tens of thousands of edits and removals of the same keys, a country withdrawn by one prefix delete while the other side still
- * works on it, transactions. One exchange of versions and deltas makes them equal to the byte; a snapshot on disk gives the same data on
- * the script engine. Whatever is not equal is named, and ends this with exit code 1.
+ * 135,000 cities are loaded into a store on the native engine and copied to one on the WASM engine, each in a file of its own. Both are then written
+ * without knowing of each other: tens of thousands of edits and removals of the same keys, a country withdrawn by one prefix delete while the
+ * other side still works on it, transactions. Another process goes on with the WASM store and is killed while it writes; all that it had acknowledged is there, and its work
+ * is finished here. One exchange of versions and deltas makes the stores equal to the byte, each opens on the other's engine, and a snapshot gives
+ * the same data on the script engine. Whatever is not equal is named, and ends this with exit code 1.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { compareVersions, createDictionary, loadEngine } from "lastwrite";
+import { compareVersions, createDictionary, loadEngine, open } from "lastwrite";
+import { filePersistence } from "lastwrite/persistence/file";
 
 import { namedConflicts } from "./cities/conflicts.mjs";
 import { entriesOf, readCities } from "./cities/data.mjs";
-import { editAtRandom, keysOnBothSides, Side } from "./cities/edits.mjs";
+import { censusOf, countToo, editAtRandom, keysOnBothSides, Side } from "./cities/edits.mjs";
 import { compareEngines } from "./cities/engines.mjs";
 import { expectEqual, expectReplay, expectSame, Mismatch } from "./cities/expect.mjs";
+import { countKept, writeUntilKilled } from "./cities/kill.mjs";
 import { readOptions, usage, UsageError } from "./cities/options.mjs";
 import { bytes, count, print, step, table } from "./cities/terminal.mjs";
 
@@ -24,7 +27,7 @@ const HOUR_MS = 3_600_000;
 try {
   const options = readOptions(process.argv.slice(2));
   if (options.help) print(usage);
-  else await run(options);
+  else await runIn(options);
 } catch (error) {
   if (error instanceof UsageError) {
     console.error(`${error.message}\n\n${usage}`);
@@ -37,10 +40,28 @@ try {
   }
 }
 
-async function run({ cityCount, editCount, seed, out, table: withTable }) {
+/** The stores lie in a folder of this run; when something was not equal they stay, to be looked at. */
+async function runIn(options) {
+  mkdirSync(options.out, { recursive: true });
+  const folder = mkdtempSync(join(options.out, "stores-"));
+  const keep = () => print(`\nThe stores are in ${folder}`);
+  try {
+    await run(options, folder);
+  } catch (error) {
+    keep();
+    throw error;
+  }
+  if (options.keep) keep();
+  else rmSync(folder, { recursive: true });
+}
+
+async function run({ cityCount, editCount, seed, out, table: withTable }, folder) {
   // Every write and merge asks its clock, and nothing else reads time: with a clock of its own each run gives the same bytes.
   const time = { now: Date.UTC(2026, 0, 1) };
   const clock = () => time.now;
+  const files = { native: join(folder, "native.lw"), wasm: join(folder, "wasm.lw") };
+  const openFile = (file, engine, options) =>
+    open({ persistence: filePersistence(file), engine, clock, ...options });
   const [nativeEngine, wasmEngine, scriptEngine] = await Promise.all(
     ["native", "wasm", "script"].map((backend) => loadEngine({ backend })),
   );
@@ -51,9 +72,9 @@ async function run({ cityCount, editCount, seed, out, table: withTable }) {
   });
   const entries = cities.flatMap((city) => entriesOf(city));
   // Programs leave the replica ids out and get random ones; these make runs comparable.
-  const native = createDictionary({ engine: nativeEngine, replicaId: "1".repeat(32), clock });
+  const native = await openFile(files.native, nativeEngine, { replicaId: "1".repeat(32) });
   await step(
-    "set each key on the native engine",
+    "set each key in a store on the native engine",
     (progress) => {
       for (const [index, [key, value]] of entries.entries()) {
         native.set(key, value);
@@ -66,17 +87,15 @@ async function run({ cityCount, editCount, seed, out, table: withTable }) {
     says: (snapshot) =>
       `${bytes(snapshot.length)}, ${(snapshot.length / native.size).toFixed(1)} bytes a key`,
   });
-  const wasm = await step(
-    "open it on the WASM engine",
-    () =>
-      createDictionary({
-        engine: wasmEngine,
-        replicaId: "2".repeat(32),
-        clock,
-        snapshot: copied,
-      }),
-    { says: (copy) => `${bytes(copied.length)} moved, ${count(copy.size)} keys` },
-  );
+  // Strict: what it acknowledges is on the disk, and not only handed to the system.
+  const durability = "strict";
+  let wasm = await openFile(files.wasm, wasmEngine, { replicaId: "2".repeat(32), durability });
+  await step("merge it into a store on the WASM engine", () => wasm.merge(copied), {
+    says: () => `${bytes(copied.length)} moved, ${count(wasm.size)} keys`,
+  });
+  await step("wait until both are on disk", () => Promise.all([native.flush(), wasm.flush()]), {
+    says: () => `${bytes(sizeOf(files.native))} and ${bytes(sizeOf(files.wasm))}`,
+  });
   expectSame("the native replica", native, "its copy in WASM", wasm);
 
   print("\nEdit both offline, at the same time");
@@ -97,6 +116,52 @@ async function run({ cityCount, editCount, seed, out, table: withTable }) {
     { says: () => `${count(conflicts.length)} conflicts` },
   );
   await editHalf(1, () => `${count(keysOnBothSides(sides))} keys written on both sides`);
+
+  print("\nKill one of them");
+  const census = censusOf(cities, { seed, startMillis: time.now + HOUR_MS });
+  const keyCount = wasm.size;
+  await step("close the WASM store", () => wasm.close(), {
+    says: () => bytes(sizeOf(files.wasm)),
+  });
+  const killed = await step(
+    "another process opens it and writes; kill -9",
+    (progress) => writeUntilKilled(files.wasm, census, progress),
+    {
+      says: ({ pid, acknowledged }) =>
+        `process ${pid}, ${count(acknowledged)} of ${count(census.length)} writes acknowledged`,
+    },
+  );
+  expectEqual("the number of keys that the other process found", killed.keyCount, keyCount);
+  countToo(sides, census);
+  time.now = census[0].millis;
+  await step(
+    "open it here, at the first try",
+    async () => {
+      wasm = await openFile(files.wasm, wasmEngine, { durability });
+    },
+    { says: () => `${count(wasm.size)} keys` },
+  );
+  const keptCount = await step(
+    "look for its writes",
+    () => countKept(wasm, census, killed.acknowledged),
+    {
+      says: (kept) =>
+        `all ${count(killed.acknowledged)} are there, and ${count(kept - killed.acknowledged)} that it had not acknowledged yet`,
+    },
+  );
+  sides.wasm = new Side(wasm, clock, sides.wasm.writes);
+  await step(
+    "write the rest",
+    () => {
+      for (const [index, { key, value, millis }] of census.entries()) {
+        time.now = millis;
+        if (index < keptCount) sides.wasm.record(key, value);
+        else sides.wasm.set(key, value);
+      }
+      time.now += HOUR_MS;
+    },
+    { says: () => `${count(census.length - keptCount)} writes` },
+  );
   expectEqual(
     "the order of two versions of which each has writes that the other has not",
     compareVersions(native.version(), wasm.version()),
@@ -132,9 +197,7 @@ async function run({ cityCount, editCount, seed, out, table: withTable }) {
   await step(
     "compare versions, digests and snapshots",
     () => expectSame("native", native, "WASM", wasm),
-    {
-      says: () => `digest ${native.digest()}`,
-    },
+    { says: (digest) => `digest ${digest}` },
   );
   await step(
     "compare each key with a replay of all writes by stamp",
@@ -146,10 +209,7 @@ async function run({ cityCount, editCount, seed, out, table: withTable }) {
   table(
     ["key", "native", "WASM", "now", "because"],
     conflicts.map(({ key, tellsNative, tellsWasm, expected, law }) => {
-      for (const [side, replica] of [
-        ["native", native],
-        ["WASM", wasm],
-      ]) {
+      for (const [side, replica] of Object.entries({ native, WASM: wasm })) {
         expectEqual(`${key} on ${side}, where ${law}`, replica.get(key), expected);
       }
       return [key, tellsNative, tellsWasm, expected ?? "–", law];
@@ -161,7 +221,6 @@ async function run({ cityCount, editCount, seed, out, table: withTable }) {
   const saved = await step(
     "write a snapshot to disk",
     () => {
-      mkdirSync(out, { recursive: true });
       const snapshot = wasm.snapshot();
       writeFileSync(file, snapshot);
       return snapshot;
@@ -173,16 +232,34 @@ async function run({ cityCount, editCount, seed, out, table: withTable }) {
     () => createDictionary({ engine: scriptEngine, clock, snapshot: readFileSync(file) }),
     { says: (opened) => `${count(opened.size)} keys` },
   );
-  await step(
+  const digest = await step(
     "compare it with the native replica",
     () => expectSame("native", native, "what the script engine read", script),
-    { says: () => `digest ${script.digest()}, ${bytes(saved.length)} each` },
+    { says: (same) => `digest ${same}, ${bytes(saved.length)} each` },
   );
-  for (const dictionary of [native, wasm, script]) dictionary.close();
+  script.close();
+  await step("close both stores", () => Promise.all([native.close(), wasm.close()]), {
+    says: () => `${bytes(sizeOf(files.native))} and ${bytes(sizeOf(files.wasm))}`,
+  });
+  const swapped = await step(
+    "open each on the other's engine",
+    () => Promise.all([openFile(files.native, wasmEngine), openFile(files.wasm, nativeEngine)]),
+    { says: (stores) => stores.map(({ size }) => `${count(size)} keys`).join(" and ") },
+  );
+  await step(
+    "compare them with what they were",
+    () => swapped.forEach((store) => expectEqual("a digest", store.digest(), digest)),
+    { says: () => `digest ${digest}` },
+  );
+  await Promise.all(swapped.map((store) => store.close()));
 
   if (withTable) {
     print("\nThe engines beside a last-write-wins map written by hand");
     await compareEngines(cityCount);
   }
   print("\n✓ everything was equal");
+}
+
+function sizeOf(file) {
+  return statSync(file).size;
 }

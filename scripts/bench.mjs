@@ -1,5 +1,5 @@
 /**
- * Runs a benchmark on the built package: `node scripts/bench.mjs speed|memory|peers [argument…]`.
+ * Runs a benchmark on the built package: `node scripts/bench.mjs speed|memory|persistence|peers [argument…]`.
  * Sets up whatever it needs and is not there yet.
  */
 import "./node-version.mjs";
@@ -12,8 +12,12 @@ import { stepsOf } from "./steps.mjs";
 const files = {
   speed: "bench/speed.bench.ts",
   memory: "bench/memory.bench.ts",
+  persistence: "bench/persistence.bench.ts",
   peers: "bench/peers/peers.bench.ts",
 };
+
+/** One of the peers is what stores are compared with. */
+const needsPeers = new Set(["peers", "persistence"]);
 
 const peersPackages = {
   name: "peers",
@@ -30,7 +34,7 @@ if (file === undefined) {
   process.exit(2);
 }
 
-const steps = [...stepsOf(["build"]), ...(name === "peers" ? [peersPackages] : [])];
+const steps = [...stepsOf(["build"]), ...(needsPeers.has(name) ? [peersPackages] : [])];
 if (await runSteps(steps)) {
   // Node 20 reads no TypeScript. Packages, ours too, stay outside, so that what is measured is what is published.
   const built = join(root, dirname(file), ".bench-build", `${name}.mjs`);

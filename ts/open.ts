@@ -16,12 +16,14 @@ import { StoreEmitter } from "./store/events.ts";
 import {
   ATTRIBUTE,
   Attributes,
+  OPEN,
   randomReplicaId,
   renameStore,
   renewEpoch,
 } from "./store/identity.ts";
 import { asStoreError, Keeper } from "./store/keeper.ts";
 import { PersistentStore } from "./store/store.ts";
+import { takeIn } from "./store/take-in.ts";
 
 /**
  * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
@@ -158,9 +160,11 @@ class Opening {
     const attributes = this.#attributes;
     const isCopy = persistence.isCopy === true;
     const isNameless = attributes.get(ATTRIBUTE.storeId) === undefined;
+    const left = attributes.get(ATTRIBUTE.open)?.[0];
     // The openers of a shared place never close it, and take ids that nobody has.
-    const wasLeft =
-      attributes.get(ATTRIBUTE.relaxed) !== undefined && persistence.share === undefined;
+    const wasLeft = left === OPEN.relaxed && persistence.share === undefined;
+    // What was handed out last may not be marked so; as if it had been, nothing of it is ever re-stamped.
+    if (left !== undefined) internalsOf(this.dictionary).setReplicaId(this.dictionary.replicaId);
     if (isNameless || isCopy) renameStore(attributes);
     else if (wasLeft) renewEpoch(attributes);
     if (isNew) return;
@@ -231,6 +235,11 @@ class Opening {
         internals.merge(frame, { adopt: false, isOwn: true });
         keeper.touch();
       },
+      snapshot: () => [...dictionary.snapshotParts()],
+      reread: (parts) => {
+        dictionary.reread(parts);
+        keeper.touch();
+      },
       flush: ({ sync }) => keeper.flush(sync),
       takeOver: async () => {
         const kept = createDictionary({ engine });
@@ -239,8 +248,7 @@ class Opening {
             internalsOf(kept).entries.replay(frame);
             this.#attributes.load(readJournal(frame)?.attributes ?? []);
           }
-          const delta = kept.deltaSince(dictionary.version());
-          internals.merge(delta, { adopt: false, isOwn: true });
+          takeIn(dictionary, kept);
         } finally {
           kept.close();
         }

@@ -9,7 +9,7 @@ const frames = new Set(
     (name) => readFileSync(join(histories, name), "utf8").match(/(?<=")4c57[0-9a-f]+(?=")/g) ?? [],
   ),
 );
-for (const target of ["merge", "load", "entries", "version"]) {
+for (const target of ["merge", "load", "entries", "replay", "version"]) {
   const corpus = join(import.meta.dirname, "corpus", target);
   mkdirSync(corpus, { recursive: true });
   for (const frame of frames) {

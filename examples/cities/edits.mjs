@@ -1,19 +1,24 @@
 /** Writes on two replicas that do not know of each other, and what was written, for the replay. */
 import { entriesOf, isNamed, prefixOf } from "./data.mjs";
 
+/** The census that one side takes while it is killed. */
+const CENSUS_CITIES = 1_000;
+
 /** So few that both sides keep meeting each other's keys. */
 const EDITED_CITIES = 8_000;
 
 /** One replica, and the list of all that it was given to keep. */
 export class Side {
   /** Each with the stamp that the clock gave it. */
-  writes = [];
+  writes;
   #dictionary;
   #clock;
 
-  constructor(dictionary, clock) {
+  /** `writes`: those made already, when the replica was opened anew. */
+  constructor(dictionary, clock, writes = []) {
     this.#dictionary = dictionary;
     this.#clock = clock;
+    this.writes = writes;
   }
 
   set(key, value) {
@@ -41,6 +46,11 @@ export class Side {
     }
   }
 
+  /** Records a write that another process made, at the time that the clock tells now. */
+  record(key, value) {
+    this.#record({ key, value });
+  }
+
   /** Writes as of `millis`, and answers whether that won here. */
   setAt(key, value, millis) {
     return this.#dictionary.set(key, value, { stamp: { millis } });
@@ -57,7 +67,7 @@ export class Side {
 /** Edits the same cities on both sides, in turns that neither sees. */
 export function editAtRandom({ native, wasm, time }, cities, { editCount, seed }, progress) {
   const random = seeded(seed);
-  const edited = cities.filter((city) => !isNamed(city)).slice(-EDITED_CITIES);
+  const edited = editedOf(cities);
   for (let index = 0; index < editCount; index += 1) {
     time.now += 1;
     editOnce(native, pick(edited, random), random);
@@ -68,11 +78,36 @@ export function editAtRandom({ native, wasm, time }, cities, { editCount, seed }
   }
 }
 
+/** A census: the population of some cities, one write each, two milliseconds apart. */
+export function censusOf(cities, { seed, startMillis }) {
+  const random = seeded(seed);
+  return editedOf(cities)
+    .slice(-CENSUS_CITIES)
+    .map((city, index) => ({
+      key: `${prefixOf(city)}census`,
+      value: { year: 2027, population: Math.floor(random() * 1e6) },
+      millis: startMillis + 2 * index,
+    }));
+}
+
+/** The other side counts every third of these cities too, by turns a moment earlier and later. */
+export function countToo({ native, time }, census) {
+  for (const [index, { key, value, millis }] of census.entries()) {
+    if (index % 3 !== 0) continue;
+    time.now = millis + (index % 2 === 0 ? 1 : -1);
+    native.set(key, { ...value, population: value.population + 1 });
+  }
+}
+
 /** How many keys have a write from each side. */
 export function keysOnBothSides({ native, wasm }) {
   const keysOf = ({ writes }) => new Set(writes.flatMap(({ key }) => key ?? []));
   const there = keysOf(wasm);
   return [...keysOf(native)].filter((key) => there.has(key)).length;
+}
+
+function editedOf(cities) {
+  return cities.filter((city) => !isNamed(city)).slice(-EDITED_CITIES);
 }
 
 function editOnce(side, city, random) {

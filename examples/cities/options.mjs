@@ -15,12 +15,13 @@ export class UsageError extends Error {}
 
 export const usage = `Usage: npm start -- [options]
 
-Edits two offline copies of a list of cities, synchronises and compares them.
+Edits two offline copies of a list of cities in stores of their own, kills the process that holds one of them, opens it again, synchronises and compares them.
 
   --cities N   so many cities, from 100 to all ${defaults.cities}. Default: all
   --edits N    so many edits on each side, from 0 to 1000000. Default: ${defaults.edits}
   --seed N     which edits: the same seed gives the same bytes. Default: ${defaults.seed}
-  --out DIR    where the snapshot goes. Default: ${defaults.out}
+  --out DIR    where the stores and the snapshot go. Default: ${defaults.out}
+  --keep       leaves the stores there; else they are removed at the end
   --no-table   leaves out the comparison of the engines
   --help       shows this
 
@@ -35,6 +36,7 @@ export function readOptions(args) {
     editCount: even(integer("edits", values.edits, 0, 1_000_000)),
     seed: integer("seed", values.seed, 0, 2 ** 31 - 1),
     out: resolve(values.out),
+    keep: values.keep,
     table: !values["no-table"],
   };
 }
@@ -48,6 +50,7 @@ function parse(args) {
         edits: { type: "string", default: defaults.edits },
         seed: { type: "string", default: defaults.seed },
         out: { type: "string", default: defaults.out },
+        keep: { type: "boolean", default: false },
         "no-table": { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },

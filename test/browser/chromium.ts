@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, type BrowserContext, chromium } from "playwright-core";
 
 const path = "/usr/bin/chromium";
 
@@ -14,17 +14,25 @@ export const browserAbsence: string = existsSync(path)
   ? ""
   : `there is no ${path}; bash scripts/chromium.sh installs it`;
 
+const options = {
+  executablePath: path,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+};
+
+/** One that keeps everything in memory. */
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: path,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  return chromium.launch(options);
+}
+
+/** One that keeps everything in this folder. */
+export function launchProfile(folder: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(folder, options);
 }

@@ -1,10 +1,12 @@
 /** The cases that every adapter has to pass, in a real browser: IndexedDB in a page and in a worker, OPFS in a worker. */
 
-import type { Browser, Page } from "playwright-core";
+import { mkdtempSync, rmSync } from "node:fs";
+
+import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { persistenceCases } from "../suites/persistence.ts";
-import { browserAbsence, launchBrowser } from "./chromium.ts";
+import { browserAbsence, launchProfile } from "./chromium.ts";
 import type { Medium } from "./programs/stores.ts";
 import type { Site } from "./site.ts";
 import { serveStores } from "./stores-site.ts";
@@ -30,12 +32,14 @@ const PLACES = [
 
 describe.skipIf(browserAbsence !== "")("persistence in Chromium", () => {
   let site: Site;
-  let browser: Browser;
+  let folder: string;
+  let browser: BrowserContext;
   let page: Page;
 
   beforeAll(async () => {
     site = await serveStores();
-    browser = await launchBrowser();
+    folder = mkdtempSync("/var/tmp/lastwrite-browser-");
+    browser = await launchProfile(folder);
     page = await browser.newPage();
     await page.goto(site.address);
     await page.waitForFunction(() => "ask" in globalThis);
@@ -44,6 +48,7 @@ describe.skipIf(browserAbsence !== "")("persistence in Chromium", () => {
   afterAll(async () => {
     await browser?.close();
     site?.close();
+    rmSync(folder, { recursive: true, force: true });
   });
 
   describe.each(PLACES)("%s in a %s with %s", (medium, where, backend) => {
@@ -51,10 +56,10 @@ describe.skipIf(browserAbsence !== "")("persistence in Chromium", () => {
       const reason = WITHOUT[medium][name];
       if (reason !== undefined) skip(reason);
       const args = [name, medium, backend];
-      const running = page.evaluate(
-        ([place, given]) => globalThis.ask(place, "runCase", given),
-        [where, args] as const,
-      );
+      const running = page.evaluate(([place, given]) => globalThis.ask(place, "runCase", given), [
+        where,
+        args,
+      ] as const);
       // The cases assert by themselves.
       await expect(running).resolves.toBeUndefined();
     });

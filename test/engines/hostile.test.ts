@@ -28,7 +28,7 @@ const now = 5_000;
 const askedCount = numberFromEnvironment("HOSTILE_MUTANTS");
 const firstSeed = numberFromEnvironment("HOSTILE_SEED") ?? 1;
 const mutantGoal = askedCount ?? 10_000;
-const budgetMs = askedCount === undefined ? 20_000 : Infinity;
+const budgetMs = askedCount === undefined ? 30_000 : Infinity;
 
 const noBytes = new Uint8Array(0);
 
@@ -57,20 +57,24 @@ test("every truncation gives the same error on all engines, and changes nothing"
   assertSameNextStamp(victims);
 });
 
-test("every flipped bit gives the same error or the same bytes on all engines", () => {
-  const victims = openVictims();
-  let taken = 0;
-  for (const frame of samples) {
-    for (let bit = 0; bit < 8 * frame.length; bit += 1) {
-      const flipped = frame.slice();
-      flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
-      assertCorrupt(victims, flipped);
-      if (assertSameOutcome(victims, sealed(flipped))) taken += 1;
+test(
+  "every flipped bit gives the same error or the same bytes on all engines",
+  { timeout: 600_000 },
+  () => {
+    const victims = openVictims();
+    let taken = 0;
+    for (const frame of samples) {
+      for (let bit = 0; bit < 8 * frame.length; bit += 1) {
+        const flipped = frame.slice();
+        flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
+        assertCorrupt(victims, flipped);
+        if (assertSameOutcome(victims, sealed(flipped))) taken += 1;
+      }
     }
-  }
-  expect(taken).toBeGreaterThan(100);
-  assertSameNextStamp(victims);
-});
+    expect(taken).toBeGreaterThan(100);
+    assertSameNextStamp(victims);
+  },
+);
 
 test(
   "frames of another structure give the same error or the same bytes on all engines",
@@ -204,6 +208,8 @@ function openVictim(engine: Engine): Victim {
   const held = engine.encodeEntries(engine.decodeEntries(home));
   const open = (): EngineDictionary => openReplica(engine, 1, { snapshot: [home] });
   let dictionary = open();
+  /** Takes journals from the first place on. */
+  let blank = openReplica(engine, 1);
   const before = stateText(dictionary);
 
   /** A call that may change the dictionary: its answer and what it leaves. A dictionary that was changed is replaced. */
@@ -235,13 +241,11 @@ function openVictim(engine: Engine): Victim {
         return state;
       }),
       outcomeOf(() => {
-        const opened = openReplica(engine, 1);
-        try {
-          opened.replay(bytes);
-          return [stateText(opened), opened.journal(noBytes, { whole: true }).map(toHex)];
-        } finally {
-          opened.close();
-        }
+        blank.replay(bytes);
+        const state = [stateText(blank), blank.journal(noBytes, { whole: true }).map(toHex)];
+        blank.close();
+        blank = openReplica(engine, 1);
+        return state;
       }),
       outcomeOf(() => {
         const columns = engine.decodeEntries(bytes);
@@ -342,8 +346,13 @@ function framesOfVectors(): Uint8Array[] {
   const found = new Set(texts.flatMap((text) => text.match(/(?<=")4c5701[0-9a-f]+(?=")/g) ?? []));
   return [...found]
     .map((hex) => fromHex(hex))
-    .filter((frame) => frame.length < 400)
+    .filter((frame) => frame.length < 400 && (frame[3] === KIND.version || isSound(frame)))
     .toSorted((left, right) => right.length - left.length);
+}
+
+/** Among the vectors are frames that are refused, too. */
+function isSound(frame: Uint8Array): boolean {
+  return !isError(outcomeOf(() => scriptEngine().decodeEntries(frame)));
 }
 
 /** Journals of every field: entries of others, exceptions, a horizon, attributes; whole ones, and differences. */
@@ -365,6 +374,7 @@ function journals(): Uint8Array[] {
   own.delete("k", 1_002);
   journal([1, 0x61, 0]);
   own.merge(wholeDelta(other), now, false);
+  other.merge(wholeDelta(own), now, false);
   own.collectTombstones(own.version(), now);
   journal([]);
   other.deletePrefix("n/", 1_003);

@@ -61,8 +61,10 @@ class Crashes {
       if (chance < 8) await this.#append(log, true);
       else if (chance < 14) await this.#append(log, false);
       else if (chance < 17) await this.#replace(log);
-      else if (chance < 19) log = await this.#reopen(log);
-      else log = await this.#goOnAfterCrash();
+      else if (chance < 18) log = await this.#reopen(log);
+      else if (random.once(2)) log = await this.#goOnAfterCrash();
+      // The process was killed, and the disk still has in memory what was not synced.
+      else log = await this.#open();
     }
     await log.close();
     await this.#crash();
@@ -87,7 +89,7 @@ class Crashes {
   async #replace(log: LogFile): Promise<void> {
     const { begun } = this.#history;
     const replacing = log.replace([frameOf("whole", begun, this.#random)]);
-    for (let count = this.#random.below(4); count > 0; count--) {
+    for (let count = this.#random.below(9); count > 0; count--) {
       await this.#append(log, this.#random.once(2));
     }
     await replacing;

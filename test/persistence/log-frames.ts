@@ -9,6 +9,8 @@ export type FrameSort = "append" | "whole";
 const SORTS: readonly FrameSort[] = ["append", "whole"];
 
 export function frameOf(sort: FrameSort, number: number, random: Random): Uint8Array {
+  // Many of one length: then one may stand in the very place of another that was torn.
+  if (random.once(2)) return frameOfLength(sort, number, 24);
   return frameOfLength(sort, number, 9 + random.below(random.once(8) ? 2000 : 100));
 }
 

@@ -47,14 +47,10 @@ export interface Columns {
   readonly count: number;
   readonly sections: number;
   key(at: number): string;
-  /** Of the key, not copied. */
-  keyBytes(at: number): Uint8Array;
   /** 0 is a tombstone, 14 a prefix tombstone. */
   tag(at: number): number;
   /** Undefined for a tombstone of either sort. */
   value(at: number): EngineValue | undefined;
-  /** The canonical bytes of the value without their tag, not copied. */
-  payload(at: number): Uint8Array;
   /** Undefined where there was no value. */
   previous(at: number): EngineValue | undefined;
   /** Replica ids are 32 hex digits. */
@@ -90,18 +86,16 @@ export function readColumns(bytes: Uint8Array): Columns {
     idText(bytes.subarray(layout.ids + ID_BYTES * index, layout.ids + ID_BYTES * (index + 1))),
   );
   const id = (section: number, at: number): string => {
-    const text = ids[view.getUint32(section + 4 * at, true)];
-    if (text === undefined) throw corrupt("columns name a replica that is not among theirs");
-    return text;
+    const known = ids[view.getUint32(section + 4 * at, true)];
+    if (known === undefined) throw corrupt("columns name a replica that is not among theirs");
+    return known;
   };
   return {
     count,
     sections: layout.sections,
     key: (at) => decodeText(text(layout.keys, at)),
-    keyBytes: (at) => text(layout.keys, at),
     tag: (at) => bytes[layout.tags + at] as number,
     value: (at) => value(layout.values, layout.tags, at),
-    payload: (at) => text(layout.values, at),
     previous: (at) => value(layout.previous, layout.previousTags, at),
     stamp: (at) => ({
       millis: view.getFloat64(layout.stampMillis + 8 * at, true),
@@ -159,16 +153,17 @@ export function columnsOfChanges(changes: readonly Change[]): Uint8Array {
 
 const HEADER_BYTES = 24;
 const ID_BYTES = 16;
-const NO_REPLICA = 0xffffffff;
+/** Stands for the replica of no origin. */
+export const NO_REPLICA = 0xffffffff;
 
 /** Where byte strings end, and where the first of them starts. */
-interface Texts {
+export interface Texts {
   readonly ends: number;
   readonly start: number;
 }
 
 /** Where each section starts; 0 for those that are not there. */
-interface Layout {
+export interface Layout {
   readonly view: DataView;
   readonly count: number;
   readonly sections: number;
@@ -188,7 +183,8 @@ interface Layout {
   readonly previousTags: number;
 }
 
-function layoutOf(bytes: Uint8Array): Layout {
+/** For those who read so much that the objects of `readColumns` would cost more than what they do; refuses what that refuses. */
+export function layoutOf(bytes: Uint8Array): Layout {
   if (bytes.length < HEADER_BYTES) throw corrupt("columns end too early");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const header = (at: number): number => view.getUint32(4 * at, true);

@@ -83,6 +83,10 @@ export interface SharedReplica {
   deltaSince(version: Uint8Array): Uint8Array;
   /** Merges what another opener wrote; subscribers are told. */
   merge(frame: Uint8Array): void;
+  /** All of the state, in parts: for an opener whose `merge` throws `below-horizon`, since it has not seen what was collected here. */
+  snapshot(): readonly Uint8Array[];
+  /** Takes the state of such a snapshot for its own; what that has not seen is kept. */
+  reread(parts: readonly Uint8Array[]): void;
   /** Resolves when all that was merged or written so far is kept, as `append` keeps it. */
   flush(context: WriteContext): Promise<void>;
   /** Merges what is kept now into the store, and then keeps the whole state by `replace`: for an opener that takes over from another. */

@@ -32,7 +32,14 @@ export async function openOpfsDisk(
     }
     if (access === "read") return readingDisk(folder, name);
     const names = await accessTo(folder, NAMES);
-    return new WritingDisk(folder, name, names);
+    const disk = new WritingDisk(folder, name, names);
+    try {
+      await disk.ready();
+    } catch (error) {
+      disk.close();
+      throw error;
+    }
+    return disk;
   } catch (error) {
     throw opfsError(error, name);
   }
@@ -79,6 +86,11 @@ class WritingDisk implements OpfsDisk {
     this.#names = names;
     // From here on a slot needs no space that could be missing.
     if (slots.getSize() < bytes.length) slots.write(bytes, { at: 0 });
+  }
+
+  /** Opens the files that there will be: later each call answers at once, and a replacement waits for no turn of the event loop. */
+  async ready(): Promise<void> {
+    for (const file of new Set([0, 1, ...this.#names.values()])) await this.#accessTo(file);
   }
 
   open(name: string): Promise<DiskFile | undefined> {
@@ -160,7 +172,12 @@ class WritingDisk implements OpfsDisk {
       size: () => this.#try(async () => access.getSize()),
       read: (into, at) => this.#try(async () => access.read(into, { at })),
       write: (bytes, at) => this.#try(async () => writeAll(access, bytes, at)),
-      sync: () => this.#try(async () => access.flush()),
+      sync: () =>
+        this.#try(async () => {
+          access.flush();
+          // Whoever writes without end must not keep the worker from all else.
+          await nextTurn();
+        }),
       truncate: (size) => this.#try(async () => access.truncate(size)),
       close: async () => {
         if (isOpen) count(-1);
@@ -244,6 +261,20 @@ function writeAll(access: SyncAccess, bytes: Uint8Array, at: number): void {
   const count = access.write(bytes, { at });
   // There is no other reason to stop half-way.
   if (count < bytes.length) throw new DOMException("no space is left", "QuotaExceededError");
+}
+
+/** Resolves after what the event loop has waiting; `setTimeout` would take milliseconds. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.addEventListener("message", () => {
+      port1.close();
+      resolve();
+    });
+    port1.start();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has none
+    port2.postMessage(undefined);
+  });
 }
 
 function writeSlot(number: number, names: ReadonlyMap<string, number>): Uint8Array {

@@ -69,7 +69,7 @@ export interface SplitJournal {
  *
  * const journal = readJournal(frames[0]);
  * console.log(journal.replicaId === store.replicaId, journal.isWhole); // true false
- * console.log([...journal.attributes.keys()]); // [ 'epoch', 'id', 'relaxed' ]
+ * console.log([...journal.attributes.keys()]); // [ 'epoch', 'id', 'open' ]
  * await store.close();
  * ```
  */

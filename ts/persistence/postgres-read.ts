@@ -1,14 +1,13 @@
 /** Rows of the tables back into frames, all of one moment. */
 
-import { encodeEntries } from "../dictionary/rows.ts";
 import type { Engine } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { LostBytes } from "./contract.ts";
 import { joinStates } from "./journal.ts";
 import { failureOf } from "./postgres-failure.ts";
 import { isOtherIdentity, type Place } from "./postgres-place.ts";
+import { columnsOfRows } from "./postgres-rows.ts";
 import type { Rows, Session, Transaction } from "./postgres-session.ts";
-import { KIND_NUMBER, type RowColumns, rowOf } from "./row-columns.ts";
 
 /** How many rows are asked for first, as nobody knows how large they are; then about as many as have BATCH_BYTES. */
 const FIRST_ROWS = 64;
@@ -107,7 +106,7 @@ export class Cut {
       found.nextPlace = Number(rows.at(-1)?.[0]) + 1;
       rowCount = rowCountAfter(rows);
       if (isSalvage) yield* readable(engine, rows);
-      else yield this.#sound(() => encodeEntries(engine, rows.map(entryOf)));
+      else yield this.#sound(() => engine.encodeEntries(columnsOfRows(rows)));
     }
     if (isSalvage) yield* readableStates(found.states);
     else if (found.states.length > 0) yield this.#sound(() => joinStates(found.states));
@@ -137,39 +136,17 @@ export class Cut {
   }
 }
 
-function entryOf(row: readonly unknown[]): ReturnType<typeof rowOf> {
-  const [, isPrefix, key, bytes, stamp, dot, origin] = row as [
-    string,
-    string,
-    Uint8Array,
-    Uint8Array | null,
-    Uint8Array,
-    Uint8Array,
-    Uint8Array | null,
-  ];
-  const kind = bytes === null ? KIND_NUMBER.tombstone : KIND_NUMBER.value;
-  const columns: RowColumns = {
-    key,
-    kind: isPrefix === "true" ? KIND_NUMBER.prefix : kind,
-    bytes,
-    stamp,
-    dot,
-    origin,
-  };
-  return rowOf(columns);
-}
-
 /** All rows as one frame, or when one of them does not decode, each alone. */
 function* readable(engine: Engine, rows: Rows): Generator<Uint8Array | LostBytes> {
   try {
-    yield encodeEntries(engine, rows.map(entryOf));
+    yield engine.encodeEntries(columnsOfRows(rows));
     return;
   } catch {
     // Which one it is shows below.
   }
   for (const row of rows) {
     try {
-      yield encodeEntries(engine, [entryOf(row)]);
+      yield engine.encodeEntries(columnsOfRows([row]));
     } catch (error) {
       yield { offset: Number(row[0]), byteCount: bytesIn(row), reason: reasonOf(error) };
     }

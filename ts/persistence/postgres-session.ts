@@ -10,6 +10,8 @@ export type Parameter = string | null;
 
 /** What a `pg` client is asked. */
 export interface PgQuery {
+  /** Statements with parameters are prepared under one. */
+  readonly name?: string;
   readonly text: string;
   readonly values: Parameter[];
   readonly rowMode: "array";
@@ -20,6 +22,8 @@ export interface PgClient {
   query(query: PgQuery): Promise<{ readonly rows: unknown[][] }>;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
+  /** "I" outside of a transaction. Older ones do not tell. */
+  getTransactionStatus?(): string | null;
 }
 
 /** A client that goes back to its pool, or is closed. */
@@ -139,13 +143,30 @@ function pgSession(client: PgClient, release: (isBroken: boolean) => void): Sess
     isLost = true;
   };
   client.on("error", lost);
-  const query: Query = async (text, values = []) => {
-    const { rows } = await client.query({ text, values: [...values], rowMode: "array" });
-    return rows;
+  const ask: Query = async (text, values = []) => {
+    // Planning the one that writes costs as much as running it.
+    const prepared = values.length > 0 && { name: nameOf(text) };
+    const question: PgQuery = { ...prepared, text, values: [...values], rowMode: "array" };
+    return (await client.query(question)).rows;
+  };
+  /** What is written in a transaction of somebody else would go away with it. */
+  const checkAlone = (): void => {
+    const status = client.getTransactionStatus?.() ?? "I";
+    if (status === "I") return;
+    throw new LastwriteError(
+      "storage-unavailable",
+      "the client of the store is in a transaction that is not the store's; end it, or give the store a client of its own",
+    );
   };
   return {
-    query,
-    begin: (mode) => beginBy(query, mode),
+    async query(text, values) {
+      checkAlone();
+      return ask(text, values);
+    },
+    async begin(mode) {
+      checkAlone();
+      return beginBy(ask, mode);
+    },
     isLost: () => isLost,
     release(isBroken) {
       if (!isHeld) return;
@@ -154,6 +175,21 @@ function pgSession(client: PgClient, release: (isBroken: boolean) => void): Sess
       client.removeListener("error", lost);
     },
   };
+}
+
+const names = new Map<string, string>();
+
+/** One name for each text, also where two versions of this library use one client: `pg` refuses a name that has another text, so it is made of a hash (FNV-1a). */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    let hash = 0x811c9dc5;
+    for (let at = 0; at < text.length; at++)
+      hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+    name = `lastwrite_${(hash >>> 0).toString(16)}_${text.length}`;
+    names.set(text, name);
+  }
+  return name;
 }
 
 function ofPostgresJs(sql: PostgresJs): Sessions {

@@ -8,17 +8,11 @@
  * | lastwrite_entries | an entry, in the columns of ./row-columns.ts but `kind`, and its place in the order of arrival; a tombstone has no bytes. `value` is for others to read |
  * | lastwrite_states | journals without entries, joined into one when they are many |
  *
- * The view `lastwrite` shows keys and values as text and JSON. There is no index but the key: an entry that is overwritten then stays where it is,
+ * The view `lastwrite_values` shows keys and values as text and JSON. There is no index but the key: an entry that is overwritten then stays where it is,
  * and what needs another order is rare, and sorts.
  */
 
-import { idText } from "../codec/entry.ts";
-import { isBytes } from "../codec/value.ts";
-import type { Dot } from "../dictionary/contract.ts";
-import type { EntryRow } from "../dictionary/rows.ts";
 import { LastwriteError } from "../errors.ts";
-import type { Parameter } from "./postgres-session.ts";
-import { columnsOf, dotColumn, readableOf } from "./row-columns.ts";
 
 /** The format of the rows that this version writes. */
 export const FORMAT = 1;
@@ -54,7 +48,7 @@ export interface Statements {
   readonly emptied: readonly string[];
   /** ($1 id): opens the cursor of `fetch` over all entries by place. */
   readonly cursor: string;
-  /** → place, is_prefix, key, bytes, stamp, dot, origin, of so many rows; none at the end. */
+  /** → place, is_prefix, key, bytes, and stamp, dot and origin in one, of so many rows; none at the end. */
   fetch(rowCount: number): string;
   /** ($1 id) → number, state, in order. */
   readonly load: string;
@@ -111,7 +105,7 @@ export function statementsFor(schema: string): Statements {
     emptied: [entries, states].map(
       (table) => `delete from ${table} where store = $1::text::integer`,
     ),
-    cursor: `declare lastwrite_load no scroll cursor for select place::text, is_prefix::text, key, bytes, stamp, dot, origin
+    cursor: `declare lastwrite_load no scroll cursor for select place::text, is_prefix::text, key, bytes, stamp || dot || coalesce(origin, '')
       from ${entries} as entries where store = $1::text::integer order by entries.place`,
     fetch: (rowCount) => `fetch forward ${rowCount} from lastwrite_load`,
     load: `select number::text, state from ${states} as kept where store = $1::text::integer order by kept.number`,
@@ -149,9 +143,9 @@ function tables(quoted: string, stores: string, entries: string, states: string)
       primary key (store, number)
     )`,
     // A key with NUL has no text.
-    `create or replace view ${quoted}.lastwrite as
+    `create or replace view ${quoted}.lastwrite_values as
       select store.name as store,
-        case when position('\\x00'::bytea in key) = 0 then convert_from(key, 'UTF8') end as key,
+        case when position(decode('00', 'hex') in key) = 0 then convert_from(key, 'UTF8') end as key,
         value,
         (array['null', 'boolean', 'boolean', 'number', 'number', 'text', 'text', 'bytes', 'bigint', 'date', 'json', 'json', 'json'])[get_byte(bytes, 0)] as type,
         to_timestamp(('x' || encode(substr(stamp, 1, 6), 'hex'))::bit(48)::bigint / 1000.0) as written_at,
@@ -159,50 +153,6 @@ function tables(quoted: string, stores: string, entries: string, states: string)
       from ${entries} as entry join ${stores} as store on store.id = entry.store
       where bytes is not null`,
   ];
-}
-
-/** What `put` and `write` take of rows: seven arrays, and the place of the first row. */
-export function rowParameters(
-  rows: readonly EntryRow[],
-  firstPlace: number,
-  isUtf8: boolean,
-): Parameter[] {
-  const columns = rows.map(columnsOf);
-  const bytes = (column: "key" | "stamp" | "dot" | "origin" | "bytes"): string =>
-    arrayText(columns.map((row) => bytesItem(row[column])));
-  return [
-    arrayText(rows.map(({ kind }) => (kind === "prefix" ? "t" : "f"))),
-    bytes("key"),
-    arrayText(rows.map((row) => (row.kind === "value" ? jsonItem(row, isUtf8) : "NULL"))),
-    bytes("bytes"),
-    bytes("stamp"),
-    bytes("dot"),
-    bytes("origin"),
-    String(firstPlace),
-  ];
-}
-
-/** What `sweep` takes. */
-export function prefixParameters(prefixes: readonly EntryRow[]): Parameter[] {
-  const columns = prefixes.map(columnsOf);
-  return [
-    arrayText(columns.map(({ key }) => bytesItem(key))),
-    arrayText(columns.map(({ key }) => bytesItem(afterPrefix(key)))),
-    arrayText(columns.map(({ stamp }) => bytesItem(stamp))),
-  ];
-}
-
-/** What `collect` takes. */
-export function collectedParameters(collected: readonly Dot[]): Parameter[] {
-  return [
-    arrayText(collected.map(({ replicaId }) => bytesItem(dotColumn({ replicaId, counter: 0 })))),
-    arrayText(collected.map((dot) => bytesItem(dotColumn(dot)))),
-  ];
-}
-
-/** Bytes as `bytea` reads them. */
-export function bytesText(bytes: Uint8Array): string {
-  return `\\x${hexOf(bytes)}`;
 }
 
 /** A name in statements. `invalid-argument` for one that PostgreSQL would refuse or cut. */
@@ -219,46 +169,6 @@ export function checkText(text: unknown, what: string): asserts text is string {
   if (text.includes("\0")) throw invalid(`${what} cannot have a NUL`);
   if (!text.isWellFormed()) throw invalid(`${what} cannot have a lone surrogate`);
 }
-
-/** The first key after all that begin with this prefix, which ends with a slash or is empty: no key has a byte 255. */
-function afterPrefix(prefix: Uint8Array): Uint8Array {
-  if (prefix.length === 0) return Uint8Array.of(255);
-  const after = prefix.slice();
-  after[after.length - 1] = (after.at(-1) as number) + 1;
-  return after;
-}
-
-/** A value as JSON. Big integers are numbers, which PostgreSQL has of any size; bytes are hex. */
-function jsonOf({ value }: EntryRow): string {
-  const { type, value: readable } = readableOf(value ?? null);
-  if (type === "json" || type === "bigint") return String(readable);
-  return JSON.stringify(isBytes(readable) ? idText(readable) : readable);
-}
-
-function arrayText(items: readonly string[]): string {
-  return `{${items.join(",")}}`;
-}
-
-function bytesItem(bytes: Uint8Array | null): string {
-  return bytes === null ? "NULL" : `"\\\\x${hexOf(bytes)}"`;
-}
-
-/** Null where the database has another encoding, which may lack characters of it. */
-function jsonItem(row: EntryRow, isUtf8: boolean): string {
-  const json = jsonOf(row);
-  if (!isUtf8 && !/^[ -~]*$/u.test(json)) return "NULL";
-  return `"${json.replaceAll(/["\\]/gu, String.raw`\$&`)}"`;
-}
-
-function hexOf(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += HEX[byte] as string;
-  return text;
-}
-
-const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
-  byte.toString(16).padStart(2, "0"),
-);
 
 /** As a literal, with the rules of standard SQL and those of before. */
 function quoteText(text: string): string {

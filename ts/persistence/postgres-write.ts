@@ -1,62 +1,69 @@
 /** Frames into rows of the tables, in statements of a bearable size. */
 
-import type { EntryRow } from "../dictionary/rows.ts";
-import type { SplitJournal } from "./journal.ts";
+import { TAG } from "../codec/tags.ts";
+import type { Engine } from "../engine/contract.ts";
+import { type SplitJournal, splitState } from "./journal.ts";
 import type { Place } from "./postgres-place.ts";
-import type { Parameter, Query, Rows } from "./postgres-session.ts";
 import {
   bytesText,
+  type Chunk,
   collectedParameters,
+  Entries,
   prefixParameters,
   rowParameters,
-} from "./postgres-tables.ts";
+} from "./postgres-rows.ts";
+import type { Parameter, Query, Rows } from "./postgres-session.ts";
 
 /** A statement takes so many rows, */
 const STATEMENT_ROWS = 4_096;
 /** and no more when their values have so many bytes, which stand in it as hex and as JSON. */
 const STATEMENT_BYTES = 4 * 1024 * 1024;
 
-/** What one statement writes: some rows, nothing to delete, and no states to join. */
-export interface ShortWrite {
-  readonly rows: readonly EntryRow[];
-  readonly firstPlace: number;
-  readonly state: Uint8Array | undefined;
-  /** The number that the state gets. */
-  readonly number: number;
+/** A frame, taken apart; its entries in chunks of which each fits into a statement. */
+export interface Split extends Omit<SplitJournal, "rows"> {
+  readonly all: Chunk;
+  readonly chunks: readonly Chunk[];
+  /** There is nothing to be deleted for it, and one chunk at most. */
+  readonly isShort: boolean;
 }
 
-/** Whether these rows fit into one statement, and nothing has to be deleted for them. */
-export function isShort({ rows, collected }: SplitJournal): boolean {
-  if (collected.length > 0 || rows.length > STATEMENT_ROWS) return false;
-  return !rows.some(({ kind }) => kind === "prefix") && chunksOf(rows).length <= 1;
+/** As `splitJournal`, but without a row for each entry. */
+export function splitFrame(engine: Engine, frame: Uint8Array): Split {
+  const entries = new Entries(engine.decodeEntries(frame));
+  const all = { entries, start: 0, end: entries.count };
+  const chunks = chunksOf(all);
+  const split = splitState(frame, entries.count);
+  const isShort = chunks.length <= 1 && split.collected.length === 0 && !hasPrefix(all);
+  return { ...split, all, chunks, isShort };
 }
 
-/** The parameters of the statement `write` from the sixth on. */
+/** The parameters of the statement `write` from the sixth on; the state gets this number. */
 export function shortParameters(
-  { rows, firstPlace, state, number }: ShortWrite,
+  { all, state }: Split,
+  firstPlace: number,
+  number: number,
   { isUtf8 }: Place,
 ): Parameter[] {
   return [
-    ...rowParameters(rows, firstPlace, isUtf8),
+    ...rowParameters(all, firstPlace, isUtf8),
     String(number),
     state === undefined ? null : bytesText(state),
   ];
 }
 
-/** Puts the rows of a frame, and deletes what its prefix tombstones cover and what it tells as collected. */
+/** Puts the entries of a frame, and deletes what its prefix tombstones cover and what it tells as collected. */
 export async function put(
   query: Query,
   { statements, id, isUtf8 }: Place,
-  { rows, collected }: SplitJournal,
+  { all, chunks, collected }: Split,
   firstPlace: number,
 ): Promise<void> {
-  let place = firstPlace;
-  for (const chunk of chunksOf(rows)) {
-    await query(statements.put, [id, ...rowParameters(chunk, place, isUtf8)]);
-    place += chunk.length;
+  for (const chunk of chunks) {
+    const parameters = rowParameters(chunk, firstPlace + chunk.start, isUtf8);
+    await query(statements.put, [id, ...parameters]);
   }
-  const prefixes = rows.filter(({ kind }) => kind === "prefix");
-  if (prefixes.length > 0) await query(statements.sweep, [id, ...prefixParameters(prefixes)]);
+  const prefixes = prefixParameters(all);
+  if (prefixes !== undefined) await query(statements.sweep, [id, ...prefixes]);
   if (collected.length > 0)
     await query(statements.collect, [id, ...collectedParameters(collected)]);
 }
@@ -78,19 +85,22 @@ export async function writesOf(answer: Promise<Rows>): Promise<number | undefine
   return row === undefined ? undefined : Number(row[0]);
 }
 
-function chunksOf(rows: readonly EntryRow[]): readonly (readonly EntryRow[])[] {
-  const chunks: EntryRow[][] = [];
-  let chunk: EntryRow[] = [];
+function hasPrefix({ entries, start, end }: Chunk): boolean {
+  for (let at = start; at < end; at++) if (entries.tag(at) === TAG.prefix) return true;
+  return false;
+}
+
+function chunksOf({ entries, end }: Chunk): Chunk[] {
+  const chunks: Chunk[] = [];
+  let start = 0;
   let byteCount = 0;
-  for (const row of rows) {
-    const isFull = chunk.length === STATEMENT_ROWS || byteCount >= STATEMENT_BYTES;
-    if (chunk.length === 0 || isFull) {
-      chunk = [];
-      chunks.push(chunk);
+  for (let at = 0; at < end; at++) {
+    if (at - start === STATEMENT_ROWS || byteCount >= STATEMENT_BYTES) {
+      chunks.push({ entries, start, end: at });
+      start = at;
       byteCount = 0;
     }
-    chunk.push(row);
-    byteCount += row.bytes.length;
+    byteCount += entries.payload(at).length;
   }
-  return chunks;
+  return end === 0 ? chunks : [...chunks, { entries, start, end }];
 }

@@ -3,7 +3,7 @@
 import type { Engine } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { Access, LostBytes, OpenContext, Persistence, WriteContext } from "./contract.ts";
-import { joinStates, splitJournal } from "./journal.ts";
+import { joinStates } from "./journal.ts";
 import { failureOf } from "./postgres-failure.ts";
 import { findPlace, Hold, identityOf, inTransaction, type Place } from "./postgres-place.ts";
 import { Cut, type Found } from "./postgres-read.ts";
@@ -15,7 +15,7 @@ import {
   sessionsOf,
 } from "./postgres-session.ts";
 import { checkText, quoteName } from "./postgres-tables.ts";
-import { isShort, put, putStates, shortParameters, writesOf } from "./postgres-write.ts";
+import { put, putStates, shortParameters, splitFrame, writesOf } from "./postgres-write.ts";
 
 export type {
   PgClient,
@@ -39,7 +39,7 @@ export interface PostgresPersistenceOptions {
 /**
  * Returns a place for one store in a PostgreSQL database, reached by a connected `pg` Client, a `pg` Pool, the `sql` of `postgres`, or a PGlite.
  *
- * One row for each entry, so a write changes the rows of what was written; `lastwrite` is a view with keys and values that other programs can read. A store that is open for writing keeps one
+ * One row for each entry, so a write changes the rows of what was written; `lastwrite_values` is a view with keys and values that other programs can read. A store that is open for writing keeps one
  * session of a pool to itself until it is closed; a Client must not be in a transaction of anybody else meanwhile. A connection that broke is replaced by a new one of the pool, if nobody else opened the
  * store in between; without a pool it is `storage-unavailable` from then on.
  *
@@ -128,16 +128,16 @@ class PostgresPersistence implements Persistence {
   async append(frame: Uint8Array, { sync }: WriteContext): Promise<void> {
     const writable = this.#writable(false);
     const { opened, hold, place } = writable;
-    const split = splitJournal(opened.engine, frame);
-    const { rows, state } = split;
+    const split = splitFrame(opened.engine, frame);
+    const { state } = split;
     const firstPlace = split.firstPlace ?? opened.nextPlace;
     const number = opened.states.length;
     const all = state === undefined ? opened.states : [...opened.states, state];
     const states = all.length > STATES_MAX ? [joinStates(all)] : all;
     const durability = sync ? "sync" : "none";
     const short =
-      states === all && isShort(split)
-        ? shortParameters({ rows, firstPlace, state, number }, place)
+      states === all && split.isShort
+        ? shortParameters(split, firstPlace, number, place)
         : undefined;
     await this.#write(writable, true, (session) => {
       if (short !== undefined) {
@@ -153,7 +153,7 @@ class PostgresPersistence implements Persistence {
       });
     });
     opened.states = states;
-    opened.nextPlace = Math.max(opened.nextPlace, firstPlace + rows.length);
+    opened.nextPlace = Math.max(opened.nextPlace, firstPlace + split.all.end);
   }
 
   async replace(frames: Iterable<Uint8Array>): Promise<void> {
@@ -166,10 +166,10 @@ class PostgresPersistence implements Persistence {
       if (writes === undefined) return undefined;
       for (const text of place.statements.emptied) await query(text, [place.id]);
       for (const frame of frames) {
-        const split = splitJournal(opened.engine, frame);
+        const split = splitFrame(opened.engine, frame);
         const firstPlace = split.firstPlace ?? nextPlace;
         await put(query, place, split, firstPlace);
-        nextPlace = Math.max(nextPlace, firstPlace + split.rows.length);
+        nextPlace = Math.max(nextPlace, firstPlace + split.all.end);
         if (split.state !== undefined) states.push(split.state);
         if (states.length > STATES_MAX) states = [joinStates(states)];
       }

@@ -60,9 +60,14 @@ export class Connection {
   statement(sql: string): Statement {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
-    const statement = new Statement(this.client.prepare(sql), this.#takesArrays);
+    const statement = this.prepare(sql);
     this.#statements.set(sql, statement);
     return statement;
+  }
+
+  /** A statement of the caller's own. */
+  prepare(sql: string): Statement {
+    return new Statement(this.client.prepare(sql), this.#takesArrays);
   }
 
   /** Runs `body` in a transaction that nobody else writes beside, committed if it returns; what it throws undoes all. */

@@ -1,44 +1,112 @@
 /** Entries as the rows of ./sqlite-tables.ts and back, by way of the columns of engines: no object and no text is made of most of what passes. */
 
 import { corrupt } from "../codec/numbers.ts";
-import { decodeValue } from "../codec/read-value.ts";
+import { decodePayload } from "../codec/read-value.ts";
 import { TAG } from "../codec/tags.ts";
-import { type Columns, META, VALUES } from "../engine/columns.ts";
-import type { EngineValue } from "../engine/contract.ts";
+import { type Layout, layoutOf, META, NO_REPLICA, type Texts, VALUES } from "../engine/columns.ts";
 import { readableOf } from "./row-columns.ts";
 import type { SqliteValue } from "./sqlite-client.ts";
 
 /** A row as `load` gives it. */
 export type StoredRow = readonly unknown[];
 
-/** Appends to `values` what `put` takes for an entry. `numberOf` gives the number that stands for a replica id. */
-export function pushEntry(
-  values: SqliteValue[],
-  columns: Columns,
-  at: number,
-  place: number,
-  numberOf: (replicaId: string) => number,
-): void {
-  const tag = columns.tag(at);
-  const payload = columns.payload(at);
-  const stamp = columns.stamp(at);
-  const dot = columns.dot(at);
-  const origin = columns.origin(at);
-  values.push(
-    columns.keyBytes(at),
-    tag === TAG.prefix ? 1 : 0,
-    place,
-    tag,
-    payload.length === 0 ? null : payload,
-    readable(columns, at, tag, payload),
-    stamp.millis,
-    stamp.counter,
-    numberOf(stamp.replicaId),
-    numberOf(dot.replicaId),
-    dot.counter,
-    origin === undefined ? null : numberOf(origin.replicaId),
-    origin === undefined ? null : origin.counter,
-  );
+/** Entries of an engine, one by one, as what statements take. Nothing is copied. */
+export class EntryReader {
+  readonly count: number;
+  /** Replica ids, which entries name by their place here. */
+  readonly ids: readonly Uint8Array[];
+  readonly #bytes: Uint8Array;
+  readonly #layout: Layout;
+
+  /** Throws `corrupt-bytes` for what `decodeEntries` of an engine never answers. */
+  constructor(columns: Uint8Array) {
+    const layout = layoutOf(columns);
+    if (layout.sections !== (VALUES | META)) throw corrupt("columns lack values or meta");
+    this.#bytes = columns;
+    this.#layout = layout;
+    this.count = layout.count;
+    this.ids = Array.from({ length: layout.idCount }, (_, index) => {
+      const start = layout.ids + ID_BYTES * index;
+      return columns.subarray(start, start + ID_BYTES);
+    });
+  }
+
+  isPrefix(at: number): boolean {
+    return this.#tag(at) === TAG.prefix;
+  }
+
+  key(at: number): Uint8Array {
+    return this.#text(this.#layout.keys, at);
+  }
+
+  stamp(at: number): { readonly millis: number; readonly counter: number; readonly id: number } {
+    const { view, stampMillis, stampCounter, stampReplica } = this.#layout;
+    return {
+      millis: view.getFloat64(stampMillis + 8 * at, true),
+      counter: view.getUint32(stampCounter + 4 * at, true),
+      id: view.getUint32(stampReplica + 4 * at, true),
+    };
+  }
+
+  /** Which replica wrote and stamped an entry that `putMany` takes; −1 for another entry. */
+  commonWriter(at: number): number {
+    const { view, dotReplica, originReplica, stampReplica } = this.#layout;
+    const writer = view.getUint32(dotReplica + 4 * at, true);
+    const isCommon =
+      view.getUint32(stampReplica + 4 * at, true) === writer &&
+      view.getUint32(originReplica + 4 * at, true) === NO_REPLICA &&
+      this.#tag(at) !== TAG.prefix;
+    return isCommon ? writer : -1;
+  }
+
+  /** Writes into `values`, from `start` on, what `putMany` takes for an entry. */
+  fillCommon(values: SqliteValue[], start: number, at: number, place: number): void {
+    const { view, stampMillis, stampCounter, dotCounter, values: payloads } = this.#layout;
+    const tag = this.#tag(at);
+    const payload = this.#text(payloads, at);
+    values[start] = this.key(at);
+    values[start + 1] = place;
+    values[start + 2] = tag;
+    values[start + 3] = payload.length === 0 ? null : payload;
+    values[start + 4] = readable(tag, payload);
+    values[start + 5] = view.getFloat64(stampMillis + 8 * at, true);
+    values[start + 6] = view.getUint32(stampCounter + 4 * at, true);
+    values[start + 7] = view.getFloat64(dotCounter + 8 * at, true);
+  }
+
+  /** What `put` takes for an entry. `numberOf` gives the number that stands for a replica. */
+  values(at: number, place: number, numberOf: (id: number) => number): SqliteValue[] {
+    const { view, dotReplica, dotCounter, originReplica, originCounter } = this.#layout;
+    const tag = this.#tag(at);
+    const payload = this.#text(this.#layout.values, at);
+    const stamp = this.stamp(at);
+    const origin = view.getUint32(originReplica + 4 * at, true);
+    return [
+      this.key(at),
+      tag === TAG.prefix ? 1 : 0,
+      place,
+      tag,
+      payload.length === 0 ? null : payload,
+      readable(tag, payload),
+      stamp.millis,
+      stamp.counter,
+      numberOf(stamp.id),
+      numberOf(view.getUint32(dotReplica + 4 * at, true)),
+      view.getFloat64(dotCounter + 8 * at, true),
+      origin === NO_REPLICA ? null : numberOf(origin),
+      origin === NO_REPLICA ? null : view.getFloat64(originCounter + 8 * at, true),
+    ];
+  }
+
+  #tag(at: number): number {
+    return this.#bytes[this.#layout.tags + at] as number;
+  }
+
+  #text({ ends, start }: Texts, at: number): Uint8Array {
+    const { view } = this.#layout;
+    const from = at === 0 ? 0 : view.getUint32(ends + 4 * at - 4, true);
+    return this.#bytes.subarray(start + from, start + view.getUint32(ends + 4 * at, true));
+  }
 }
 
 /** The rows as columns for `encodeEntries` of an engine, which checks keys and values. Throws `corrupt-bytes` for what no row has. `ids`: replica ids by number. */
@@ -138,12 +206,11 @@ const AT = {
 
 const HEADER_BYTES = 24;
 const ID_BYTES = 16;
-const NO_REPLICA = 0xffffffff;
 const COUNTER_END = 2 ** 16;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** What the view cannot read out of the payload: that of text and bytes shows itself, if it has no NUL. */
-function readable(columns: Columns, at: number, tag: number, payload: Uint8Array): SqliteValue {
+function readable(tag: number, payload: Uint8Array): SqliteValue {
   switch (tag) {
     case TAG.tombstone:
     case TAG.prefix:
@@ -156,8 +223,8 @@ function readable(columns: Columns, at: number, tag: number, payload: Uint8Array
       if (!payload.includes(0)) return null;
       break;
   }
-  const { value } = readableOf(decodeValue(columns.value(at) as EngineValue));
-  return value as SqliteValue;
+  // Those of the types that SQLite lacks were above.
+  return readableOf(decodePayload(tag, payload)).value as SqliteValue;
 }
 
 /** The replicas that rows name, by ascending id. */

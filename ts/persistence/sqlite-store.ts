@@ -1,22 +1,20 @@
 /** What is done with the tables of one store, each call in one transaction. */
 
 import { idBytes, idText } from "../codec/entry.ts";
-import { TAG } from "../codec/tags.ts";
-import { type Columns, readColumns } from "../engine/columns.ts";
 import type { Engine } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { LostBytes } from "./contract.ts";
 import { joinStates, splitState } from "./journal.ts";
-import type { Connection, SqliteValue } from "./sqlite-client.ts";
+import type { Connection, SqliteValue, Statement } from "./sqlite-client.ts";
 import {
   columnsOfStored,
-  pushEntry,
+  EntryReader,
   storedBytes,
   storedNumber,
   type StoredRow,
 } from "./sqlite-rows.ts";
 import {
-  ENTRY_WIDTH,
+  COMMON_WIDTH,
   FORMAT,
   PART_COUNT,
   STATEMENT_ROWS,
@@ -40,6 +38,8 @@ interface Held {
   /** Undefined when nobody asked yet. */
   readonly nextPlace: number | undefined;
 }
+
+const PUT_MANYS_MAX = 16;
 
 const NOTHING: Held = {
   generation: 0,
@@ -65,6 +65,8 @@ export class StoreTables {
   #held: Held = NOTHING;
   /** The numbers that stand for replica ids; undefined when they have to be read. */
   #numbers: Map<string, number> | undefined;
+  /** Statements that have the number of a replica in them. */
+  readonly #putManys = new Map<number, Statement>();
 
   constructor({ connection, statements, engine, name }: StoreTablesOptions) {
     this.#connection = connection;
@@ -84,12 +86,7 @@ export class StoreTables {
         `${this.#name}: ${names.join(", ")} in the database is no part of a store; choose another name by { store }`,
       );
     }
-    if (Number(format) > FORMAT) {
-      throw new LastwriteError(
-        "store-newer",
-        `${this.#name} was written by a later release; update lastwrite`,
-      );
-    }
+    if (Number(format) > FORMAT) throw this.#newer();
     return true;
   }
 
@@ -174,7 +171,8 @@ export class StoreTables {
       const rows: StoredRow[] = [];
       try {
         for (const row of this.#connection.statement(sql).iterate()) {
-          const name = `${String(row[1])} ${keyName(row)}`;
+          const [key, isPrefix] = row;
+          const name = `${String(isPrefix)} ${key instanceof Uint8Array ? idText(key) : ""}`;
           if (seen.has(name)) continue;
           seen.add(name);
           rows.push(row);
@@ -243,40 +241,63 @@ export class StoreTables {
     frame: Uint8Array,
     nextPlace: number | undefined,
   ): { readonly state: Uint8Array | undefined; readonly nextPlace: number } {
-    const columns = readColumns(this.#engine.decodeEntries(frame));
-    const { firstPlace, collected, state } = splitState(frame, columns.count);
+    const entries = new EntryReader(this.#engine.decodeEntries(frame));
+    const { firstPlace, collected, state } = splitState(frame, entries.count);
     const first = firstPlace ?? nextPlace ?? this.#lastPlace() + 1;
-    this.#putEntries(columns, first);
-    for (let at = 0; at < columns.count; at++) {
-      if (columns.tag(at) === TAG.prefix) this.#sweep(columns, at);
-    }
+    this.#putEntries(entries, first);
+    for (let at = 0; at < entries.count; at++) if (entries.isPrefix(at)) this.#sweep(entries, at);
     for (const { replicaId, counter } of collected) {
-      this.#connection.run(this.#statements.collect, this.#numberOf(replicaId), counter);
+      const number = this.#numberOf(idBytes(replicaId));
+      this.#connection.run(this.#statements.collect, number, counter);
     }
-    return { state, nextPlace: first + columns.count };
+    return { state, nextPlace: first + entries.count };
   }
 
-  #putEntries(columns: Columns, firstPlace: number): void {
-    const numberOf = (id: string): number => this.#numberOf(id);
-    let values: SqliteValue[] = [];
-    for (let at = 0; at < columns.count; at++) {
-      pushEntry(values, columns, at, firstPlace + at, numberOf);
-      if (values.length === STATEMENT_ROWS * ENTRY_WIDTH) {
-        this.#connection.run(this.#statements.putMany, ...values);
-        values = [];
+  #putEntries(entries: EntryReader, firstPlace: number): void {
+    const numbers = entries.ids.map((id) => this.#numberOf(id));
+    const numberOf = (id: number): number => numbers[id] as number;
+    const putOne = (at: number): void => {
+      const values = entries.values(at, firstPlace + at, numberOf);
+      this.#connection.statement(this.#statements.put).run(values);
+    };
+    // Rows that one replica wrote, one after the other, go into one statement.
+    const values = Array.from<SqliteValue>({ length: STATEMENT_ROWS * COMMON_WIDTH }).fill(null);
+    for (let start = 0; start < entries.count;) {
+      const writer = entries.commonWriter(start);
+      const end = Math.min(start + STATEMENT_ROWS, entries.count);
+      let at = start;
+      if (writer >= 0) {
+        while (at < end && entries.commonWriter(at) === writer) {
+          entries.fillCommon(values, COMMON_WIDTH * (at - start), at, firstPlace + at);
+          at++;
+        }
+      }
+      if (at - start === STATEMENT_ROWS) {
+        this.#putMany(numberOf(writer)).run(values);
+        start = at;
+      } else {
+        do putOne(start++);
+        while (start < at);
       }
     }
-    for (let at = 0; at < values.length; at += ENTRY_WIDTH) {
-      this.#connection.run(this.#statements.put, ...values.slice(at, at + ENTRY_WIDTH));
-    }
+  }
+
+  #putMany(replica: number): Statement {
+    const known = this.#putManys.get(replica);
+    if (known !== undefined) return known;
+    // It is about who writes now: of many writers the last ones are kept.
+    if (this.#putManys.size >= PUT_MANYS_MAX) this.#putManys.clear();
+    const statement = this.#connection.prepare(this.#statements.putMany(replica));
+    this.#putManys.set(replica, statement);
+    return statement;
   }
 
   /** Deletes what a prefix tombstone covers. */
-  #sweep(columns: Columns, at: number): void {
-    const prefix = columns.keyBytes(at);
-    const { millis, counter, replicaId } = columns.stamp(at);
-    const id = idBytes(replicaId);
-    const values = [prefix, afterPrefix(prefix), prefix, millis, millis, counter, counter, id];
+  #sweep(entries: EntryReader, at: number): void {
+    const prefix = entries.key(at);
+    const { millis, counter, id } = entries.stamp(at);
+    const replica = entries.ids[id] as Uint8Array;
+    const values = [prefix, afterPrefix(prefix), prefix, millis, millis, counter, counter, replica];
     this.#connection.run(this.#statements.sweep, ...values);
   }
 
@@ -284,7 +305,7 @@ export class StoreTables {
     const generation = held.generation + 1;
     const { addState, dropStates, moveState, states } = this.#statements;
     if (state === undefined) {
-      if (held.stateCount === 0) return held;
+      if (held.stateCount === 0) return { ...held, generation: 0 };
       this.#connection.run(moveState, generation, held.generation);
       return { ...held, generation };
     }
@@ -302,16 +323,17 @@ export class StoreTables {
     return { ...held, generation, stateCount: 1, firstBytes: joined.length, tailBytes: 0 };
   }
 
-  #numberOf(replicaId: string): number {
+  #numberOf(id: Uint8Array): number {
     this.#numbers ??= new Map(
-      Array.from(this.#readIds(), ([number, id]) => [idText(id), number] as const),
+      Array.from(this.#readIds(), ([number, stored]) => [idText(stored), number] as const),
     );
-    const known = this.#numbers.get(replicaId);
+    const name = idText(id);
+    const known = this.#numbers.get(name);
     if (known !== undefined) return known;
     // None is ever removed but all.
     const number = this.#numbers.size + 1;
-    this.#connection.run(this.#statements.addReplica, number, idBytes(replicaId));
-    this.#numbers.set(replicaId, number);
+    this.#connection.run(this.#statements.addReplica, number, id);
+    this.#numbers.set(name, number);
     return number;
   }
 
@@ -326,7 +348,12 @@ export class StoreTables {
 
   #meta(name: string): string | undefined {
     const value = this.#connection.first(this.#statements.meta, name)?.[0];
-    return value === undefined ? undefined : String(value as string | number | bigint);
+    return typeof value === "string" ? value : undefined;
+  }
+
+  #newer(cause?: LastwriteError): LastwriteError {
+    const message = `${this.#name} was written by a later release; update lastwrite`;
+    return new LastwriteError("store-newer", message, { cause });
   }
 
   #frameOf(rows: readonly StoredRow[], ids: ReadonlyMap<number, Uint8Array>): Uint8Array {
@@ -346,7 +373,9 @@ export class StoreTables {
     try {
       return decode();
     } catch (error) {
-      if (!(error instanceof LastwriteError) || error.code !== "corrupt-bytes") throw error;
+      if (!(error instanceof LastwriteError)) throw error;
+      if (error.code === "unsupported-format") throw this.#newer(error);
+      if (error.code !== "corrupt-bytes") throw error;
       const reason = `${what}: ${error.message}`;
       throw new LastwriteError(
         "store-corrupt",

@@ -10,18 +10,28 @@ import type { SharedReplica } from "./contract.ts";
 /** Of the messages; those of another one are not for us. */
 export const PROTOCOL = 1;
 
+/** A delta, or with `isWhole` a snapshot to be re-read, for whoever has not seen what was collected. */
+interface Told {
+  readonly parts: readonly Uint8Array[];
+  readonly isWhole: boolean;
+}
+
 /** What followers say. `from` names the tab. */
 export type FollowerMessage =
-  /** Tell me what I lack, and from now on what you keep. */
-  | { readonly type: "hello"; readonly from: string; readonly version: Uint8Array }
-  /** Keep this, and say so. */
+  /** Tell me what I lack, or with `wantsWhole` all, and from now on what you keep. */
   | {
+      readonly type: "hello";
+      readonly from: string;
+      readonly version: Uint8Array;
+      readonly wantsWhole: boolean;
+    }
+  /** Keep this, and say so. */
+  | ({
       readonly type: "write";
       readonly from: string;
       readonly number: number;
       readonly sync: boolean;
-      readonly delta: Uint8Array;
-    }
+    } & Told)
   /** I am gone. */
   | { readonly type: "bye"; readonly from: string };
 
@@ -33,13 +43,12 @@ export type LeaderMessage =
   /** To all: I lead now. */
   | { readonly type: "leader"; readonly term: number; readonly version: Uint8Array }
   /** To one, after its hello. */
-  | {
+  | ({
       readonly type: "welcome";
       readonly term: number;
       readonly to: string;
-      readonly delta: Uint8Array;
       readonly version: Uint8Array;
-    }
+    } & Told)
   /** To all: this was kept. */
   | {
       readonly type: "news";
@@ -57,6 +66,14 @@ export type LeaderMessage =
       readonly version: Uint8Array;
       readonly sync: boolean;
     }
+  /** To one: its write has to wait, since one side collected what the other has not seen. `side` has to re-read: this leader, or the follower. */
+  | {
+      readonly type: "behind";
+      readonly term: number;
+      readonly to: string;
+      readonly number: number;
+      readonly side: "leader" | "follower";
+    }
   /** To one: its write was not kept. */
   | {
       readonly type: "refused";
@@ -70,7 +87,10 @@ export type LeaderMessage =
 export type Message = FollowerMessage | LeaderMessage;
 
 /** Of a replica, what tabs need at any moment. */
-export type TabReplica = Pick<SharedReplica, "version" | "deltaSince" | "merge" | "flush">;
+export type TabReplica = Pick<
+  SharedReplica,
+  "version" | "deltaSince" | "merge" | "snapshot" | "reread" | "flush"
+>;
 
 /** What came over the channel as a message; undefined for whatever is none of this protocol. */
 export function readMessage(data: unknown): Message | undefined {
@@ -113,7 +133,7 @@ export class Leader {
   receive(message: Message): void {
     switch (message.type) {
       case "hello":
-        this.#welcome(message.from, message.version);
+        this.#welcome(message);
         return;
       case "write":
         void this.#keep(message);
@@ -141,30 +161,32 @@ export class Leader {
     this.#hasEnded = true;
   }
 
-  #welcome(to: string, version: Uint8Array): void {
-    let delta: Uint8Array;
+  #welcome({ from: to, version: base, wantsWhole }: FollowerMessage & { type: "hello" }): void {
+    let parts: readonly Uint8Array[];
     try {
-      delta = this.#replica.deltaSince(version);
+      parts = wantsWhole ? this.#replica.snapshot() : [this.#replica.deltaSince(base)];
     } catch {
       return;
     }
     this.#followers.add(to);
-    this.#send({ type: "welcome", term: this.#term, to, delta, version: this.#kept });
+    const [term, version] = [this.#term, this.#kept];
+    this.#send({ type: "welcome", term, to, version, parts, isWhole: wantsWhole });
   }
 
-  async #keep({
-    from: to,
-    number,
-    sync,
-    delta,
-  }: FollowerMessage & { type: "write" }): Promise<void> {
+  async #keep(message: FollowerMessage & { type: "write" }): Promise<void> {
+    const { from: to, number, sync } = message;
     const term = this.#term;
     try {
-      this.#replica.merge(delta);
+      take(this.#replica, message);
       await this.#replica.flush({ sync });
     } catch (error) {
-      const { code, message: reason } = asStoreError(error);
-      if (this.#hasEnded || code === "store-closed") return;
+      const { code, message: reason, side } = asStoreError(error);
+      if (this.#hasEnded || code === "store-closed" || code === "closed") return;
+      if (code === "below-horizon" && !message.isWhole) {
+        const behind = side === "sender" ? "follower" : "leader";
+        this.#send({ type: "behind", term, to, number, side: behind });
+        return;
+      }
       this.#send({ type: "refused", term, to, number, code, reason });
       return;
     }
@@ -182,7 +204,7 @@ interface PendingWrite {
   readonly reject: (error: LastwriteError) => void;
   /** Of the message that asked for it; undefined until the leader is known. */
   number: number | undefined;
-  /** How often a leader kept it and yet lacks something. */
+  /** How often it was sent in vain. */
   missCount: number;
 }
 
@@ -203,6 +225,10 @@ export class Follower {
   #lastNumber = 0;
   /** Said hello, and waits for the answer. */
   #isAsking = false;
+  /** The leader has collected what this replica has not seen. */
+  #mustReread = false;
+  /** This replica has collected what the leader has not seen. */
+  #mustSendWhole = false;
   readonly #onCaughtUp: () => void;
 
   /** `onCaughtUp` is called each time that this replica has all that the leader has kept. */
@@ -233,13 +259,14 @@ export class Follower {
     switch (message.type) {
       case "welcome":
         this.#isAsking = false;
-        this.#take(message.delta);
-        this.#kept = message.version;
+        this.#take(message);
+        this.#heed(message.version, false);
         if (covers(this.#replica.version(), message.version)) this.#onCaughtUp();
-        this.#write();
+        if (this.#mustReread && !message.isWhole) this.#ask();
+        else this.#write();
         return;
       case "news":
-        this.#take(message.delta);
+        this.#take({ parts: [message.delta], isWhole: false });
         this.#heed(message.version, message.sync);
         // Some news did not come, or came too early.
         if (!covers(this.#replica.version(), message.version)) this.#ask();
@@ -247,6 +274,9 @@ export class Follower {
       case "kept":
         this.#heed(message.version, message.sync);
         this.#settle(message.number);
+        return;
+      case "behind":
+        this.#catchUp(message.number, message.side);
         return;
       case "refused":
         if (this.#pending?.number === message.number) {
@@ -286,7 +316,12 @@ export class Follower {
   #ask(): void {
     if (this.#isAsking && this.#kept !== undefined) return;
     this.#isAsking = true;
-    this.#send({ type: "hello", from: this.#id, version: this.#replica.version() });
+    this.#send({
+      type: "hello",
+      from: this.#id,
+      version: this.#replica.version(),
+      wantsWhole: this.#mustReread,
+    });
   }
 
   /** Sends what waits to a leader that is known. */
@@ -295,12 +330,15 @@ export class Follower {
     if (this.#kept === undefined) return;
     this.#lastNumber += 1;
     this.#pending.number = this.#lastNumber;
-    const delta = this.#replica.deltaSince(this.#kept);
+    const isWhole = this.#mustSendWhole;
+    const parts = isWhole ? this.#replica.snapshot() : [this.#replica.deltaSince(this.#kept)];
     const { sync } = this.#pending;
-    this.#send({ type: "write", from: this.#id, number: this.#lastNumber, sync, delta });
+    this.#send({ type: "write", from: this.#id, number: this.#lastNumber, sync, parts, isWhole });
   }
 
   #heed(version: Uint8Array, sync: boolean): void {
+    // What is no version has not even itself.
+    if (!covers(version, version)) return;
     this.#kept = version;
     if (sync) this.#synced = version;
   }
@@ -310,30 +348,53 @@ export class Follower {
     if (pending?.number !== number || this.#kept === undefined) return;
     if (covers(this.#kept, pending.version)) {
       this.#pending = undefined;
+      this.#mustSendWhole = false;
       pending.resolve();
       return;
     }
+    if (this.#isMissed(pending)) this.#write();
+  }
+
+  /** One more try, if it is not one too many. */
+  #isMissed(pending: PendingWrite): boolean {
     pending.missCount += 1;
     pending.number = undefined;
-    if (pending.missCount < MISSES_MAX) {
+    if (pending.missCount < MISSES_MAX) return true;
+    this.fail(
+      new LastwriteError("storage-unavailable", "the leading tab does not take all that this has"),
+    );
+    return false;
+  }
+
+  #catchUp(number: number, side: "leader" | "follower"): void {
+    const pending = this.#pending;
+    if (pending?.number !== number || !this.#isMissed(pending)) return;
+    if (side === "leader") {
+      this.#mustSendWhole = true;
       this.#write();
       return;
     }
-    this.fail(
-      new LastwriteError(
-        "storage-unavailable",
-        "the leading tab does not take all that this one wrote: are their clocks equal?",
-      ),
-    );
+    this.#mustReread = true;
+    this.#isAsking = false;
+    this.#ask();
   }
 
-  #take(delta: Uint8Array): void {
+  #take(told: Told): void {
     try {
-      this.#replica.merge(delta);
-    } catch {
+      take(this.#replica, told);
+      if (told.isWhole) this.#mustReread = false;
+    } catch (error) {
       // It will be asked for again.
+      if (error instanceof LastwriteError && error.code === "below-horizon") {
+        this.#mustReread = !told.isWhole;
+      }
     }
   }
+}
+
+function take(replica: TabReplica, { parts, isWhole }: Told): void {
+  if (isWhole) replica.reread(parts);
+  else for (const part of parts) replica.merge(part);
 }
 
 /** Whether `version` has all that `other` has. Bytes that are no version have nothing, and are had by none. */
@@ -368,18 +429,21 @@ function storeCode(code: string): ErrorCode {
 const isText = (field: unknown): boolean => typeof field === "string";
 const isFlag = (field: unknown): boolean => typeof field === "boolean";
 const isCount = (field: unknown): boolean => Number.isSafeInteger(field);
+const isSide = (field: unknown): boolean => field === "leader" || field === "follower";
 const isBytes = (field: unknown): boolean => field instanceof Uint8Array;
+const areBytes = (field: unknown): boolean => Array.isArray(field) && field.every(isBytes);
 
 /** What each message has to have. */
 const FIELDS: Readonly<
   Record<Message["type"], Readonly<Record<string, (field: unknown) => boolean>>>
 > = {
-  hello: { from: isText, version: isBytes },
-  write: { from: isText, number: isCount, sync: isFlag, delta: isBytes },
+  hello: { from: isText, version: isBytes, wantsWhole: isFlag },
+  write: { from: isText, number: isCount, sync: isFlag, parts: areBytes, isWhole: isFlag },
   bye: { from: isText },
   leader: { term: isCount, version: isBytes },
-  welcome: { term: isCount, to: isText, delta: isBytes, version: isBytes },
+  welcome: { term: isCount, to: isText, version: isBytes, parts: areBytes, isWhole: isFlag },
   news: { term: isCount, delta: isBytes, version: isBytes, sync: isFlag },
   kept: { term: isCount, to: isText, number: isCount, version: isBytes, sync: isFlag },
+  behind: { term: isCount, to: isText, number: isCount, side: isSide },
   refused: { term: isCount, to: isText, number: isCount, code: isText, reason: isText },
 };

@@ -7,9 +7,12 @@ export const ATTRIBUTE = {
   storeId: "id",
   /** 8 bytes that name the order of arrival: places of one epoch can be compared. */
   epoch: "epoch",
-  /** There while a relaxed store is open, and after it was not closed. */
-  relaxed: "relaxed",
+  /** There while the store is open, and after it was not closed: one byte, of `OPEN`. */
+  open: "open",
 } as const;
+
+/** How a store is open. */
+export const OPEN = { relaxed: 1, strict: 2 } as const;
 
 /** Attributes, and which of them are still to be kept. */
 export class Attributes {

@@ -7,7 +7,7 @@ import type { EngineDictionary } from "../engine/contract.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
 import { encodeAttributes } from "../persistence/journal.ts";
-import { type Attributes, ATTRIBUTE } from "./identity.ts";
+import { type Attributes, ATTRIBUTE, OPEN } from "./identity.ts";
 
 export interface KeeperOptions {
   readonly persistence: Persistence;
@@ -72,7 +72,7 @@ export class Keeper {
   #needsWhole = false;
   #failure: LastwriteError | undefined;
   #keptHead: number;
-  /** Whether a relaxed store has said on the medium that it is open. */
+  /** Whether the medium knows that the store is open. */
   #isMarked = false;
   #isClosing = false;
   /** Whether all that was appended survives a loss of power. */
@@ -228,14 +228,13 @@ export class Keeper {
     return { frames, head: this.#entries.head() };
   }
 
-  /** Says whether a relaxed store is open, in the next frame. */
+  /** Says in the next frame whether the store is open. */
   #mark(): void {
-    if (this.#isStrict || this.#isClosing) {
-      if (this.#attributes.get(ATTRIBUTE.relaxed) !== undefined) {
-        this.#attributes.set(ATTRIBUTE.relaxed, undefined);
-      }
-    } else if (!this.#isMarked) {
-      this.#attributes.set(ATTRIBUTE.relaxed, Uint8Array.of(1));
+    if (!this.#isClosing) {
+      const mode = this.#isStrict ? OPEN.strict : OPEN.relaxed;
+      if (!this.#isMarked) this.#attributes.set(ATTRIBUTE.open, Uint8Array.of(mode));
+    } else if (this.#attributes.get(ATTRIBUTE.open) !== undefined) {
+      this.#attributes.set(ATTRIBUTE.open, undefined);
     }
   }
 

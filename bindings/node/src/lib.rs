@@ -5,7 +5,7 @@
 //! tells the arguments, crates/core/src/host.rs what the calls do.
 
 mod addon;
-mod lock;
+pub mod lock;
 mod raw;
 
 use lastwrite_core::Result;

@@ -1,4 +1,5 @@
 //! Files that one opener has for itself: of all processes, and of all openers in this one.
+#![expect(clippy::needless_pass_by_value, reason = "texts of JavaScript come as values")]
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};

@@ -259,6 +259,40 @@ fn exports_and_merges_cross_in_parts() {
 }
 
 #[test]
+fn journals_cross_in_parts_or_as_none() {
+    let mut side = Side::new();
+    side.set("x", "a text of some length");
+    let difference = side.bytes(Host::journal, &[f64::INFINITY, 0.0], b"\x01a\x00");
+    assert_eq!(side.desk.numbers[0], 1.0);
+    assert_eq!(side.bytes(Host::journal, &[f64::INFINITY, 0.0], b""), b"");
+    assert_eq!(side.desk.numbers[0], 0.0, "no part");
+    assert_eq!(side.error(Host::part, &[0.0], b""), ErrorKind::InvalidArgument);
+    side.set("y", "a text of some length");
+    let first = side.bytes(Host::journal, &[20.0, 1.0], b"");
+    assert_eq!(side.desk.numbers[0], 2.0);
+    let second = side.bytes(Host::part, &[1.0], b"");
+    for limit in [0.0, 0.5, -1.0, f64::NAN] {
+        assert_eq!(side.error(Host::journal, &[limit, 0.0], b""), ErrorKind::InvalidArgument);
+    }
+    assert_eq!(side.number(Host::is_journal_broken, &[], b""), 0.0);
+    let digest = side.bytes(Host::digest, &[], b"");
+    side.handle = side.create(2, -1.0, &[]);
+    for frame in [&first, &second] {
+        assert_eq!(side.number(Host::replay, &[], frame), 0.0);
+    }
+    assert_eq!(side.bytes(Host::digest, &[], b""), digest);
+    assert_eq!(side.bytes(Host::replica_id, &[], b""), id(1).0);
+    assert_eq!(side.error(Host::replay, &[], &difference), ErrorKind::InvalidArgument);
+    assert_eq!(side.error(Host::replay, &[], b"LW"), ErrorKind::CorruptBytes);
+    let whole = side.bytes(Host::snapshot, &[f64::INFINITY, f64::INFINITY], b"");
+    assert_eq!(side.number(Host::reread, &[2_000.0, 1.0], &whole), 1.0);
+    assert_eq!(side.number(Host::is_journal_broken, &[], b""), 1.0);
+    side.desk.head[..16].copy_from_slice(&id(3).0);
+    assert_eq!(side.number(Host::set_replica_id, &[], b""), 0.0);
+    assert_eq!(side.bytes(Host::replica_id, &[], b""), id(3).0);
+}
+
+#[test]
 fn entries_cross_as_columns() {
     let mut side = Side::new();
     side.set("x", "v");

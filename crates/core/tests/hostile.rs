@@ -2,10 +2,13 @@
 
 mod common;
 
-use common::{delta, digest_of, id, open, options, rows, seal, snapshot, state, version};
+use common::{
+    delta, digest_of, id, journal_of, open, options, rows, seal, snapshot, state, version,
+    whole_journal,
+};
 use lastwrite_core::{
-    Dictionary, Error, ErrorKind, ExportOptions, Parts, Stamp, Value, compare_versions,
-    decode_entries, encode_entries, scratch_merge,
+    Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, Parts, Stamp, Value,
+    compare_versions, decode_entries, encode_entries, scratch_merge,
 };
 use proptest::prelude::*;
 
@@ -87,9 +90,14 @@ fn frames() -> Vec<Vec<u8>> {
     frames.push(out.clone());
     frames.push(version(&a));
     frames.push(version(&c));
+    // A whole journal in parts, and a difference with exceptions and attributes.
+    frames.extend(journal_of(&mut a, b"", &JournalOptions { whole: true, part_bytes_max: 150 }));
+    a.set("own", Value::text("after the journal"), 1_105).expect("a key");
+    a.delete_prefix("nothing/", 1_106).expect("a prefix");
+    frames.extend(journal_of(&mut a, b"\x01n\x02v", &JournalOptions::default()));
     // From here on frames carry a horizon, which only those may merge who have seen as much.
     a.collect_tombstones(&version(&a), NOW).expect("a version");
-    frames.extend([delta(&mut a, None), snapshot(&mut a)]);
+    frames.extend([delta(&mut a, None), snapshot(&mut a), whole_journal(&mut a)]);
     a.horizon(&mut out);
     frames.push(out);
     frames
@@ -134,12 +142,21 @@ impl Victim {
         self.looked_at(reread.is_ok());
         let collected = self.dictionary.collect_tombstones(bytes, NOW);
         self.looked_at(collected.is_ok());
+        let replayed = self.dictionary.replay(bytes);
+        if replayed.is_ok() {
+            put_back(&mut self.dictionary);
+        }
+        self.looked_at(replayed.is_ok());
+        let mut empty = open(1);
+        if empty.replay(bytes).is_ok() {
+            put_back(&mut empty);
+            sound(&mut empty);
+        }
         let exported = self.dictionary.delta(Some(bytes), &ExportOptions::default(), &mut parts);
         self.looked_at(false);
-        for error in [reread.map(|_| ()).err(), collected.map(|_| ()).err(), exported.err()]
-            .into_iter()
-            .flatten()
-        {
+        let errors =
+            [reread.map(|_| ()).err(), collected.map(|_| ()).err(), replayed.err(), exported.err()];
+        for error in errors.into_iter().flatten() {
             assert!(is_expected(&error), "{error}");
         }
         if let Ok(mut loaded) = Dictionary::load(&options(1), &[bytes]) {
@@ -149,7 +166,8 @@ impl Victim {
             let mut again = Vec::new();
             encode_entries(&out, &mut again).expect("own columns");
             assert_eq!(rows(&again), rows(bytes), "columns hold all of a frame");
-            scratch_merge(&again, bytes, NOW, 300_000, &mut out).expect("sound frames");
+            let merged = scratch_merge(&again, bytes, NOW, 300_000, &mut out);
+            assert_eq!(merged.is_err(), bytes[3] == 6, "journals are not merged");
         }
         if let Ok(order) = compare_versions(bytes, bytes) {
             assert_eq!(order, lastwrite_core::VersionOrder::Equal);
@@ -175,6 +193,15 @@ impl Victim {
         }
         assert_eq!(state(&mut self.dictionary), state(&mut control));
     }
+}
+
+/// That what was replayed can be told again, and is the same then.
+fn put_back(dictionary: &mut Dictionary) {
+    assert!(common::journal(dictionary).is_empty(), "the own storage has it");
+    let whole = whole_journal(dictionary);
+    let mut again = open(7);
+    again.replay(&whole).expect("an own journal");
+    assert_eq!(whole_journal(&mut again), whole);
 }
 
 /// That what a dictionary says of itself agrees.
@@ -242,7 +269,7 @@ fn frames_of_every_kind_are_valid_before_they_are_damaged() {
             assert_eq!(victim.take(&frame), Err(ErrorKind::UnsupportedFormat));
         }
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
 }
 
 /// A block of one delta whose columns are given; those of the other entries are as they have to be.
@@ -377,7 +404,7 @@ proptest! {
         prop_assert_eq!(victim.take(&bytes), Err(ErrorKind::CorruptBytes));
         let mut columns = Vec::new();
         prop_assert!(encode_entries(&bytes, &mut columns).is_err());
-        let mut framed = [b"LW\x01".as_slice(), &[bytes.first().map_or(1, |byte| byte % 6)], &bytes].concat();
+        let mut framed = [b"LW\x01".as_slice(), &[bytes.first().map_or(1, |byte| byte % 7)], &bytes].concat();
         seal(&mut framed);
         let _ = victim.take(&framed);
         victim.finish();

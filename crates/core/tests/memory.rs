@@ -6,7 +6,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{delta, id, integer, open, options, pull, seal, snapshot, version};
+use common::{delta, id, integer, open, options, pull, rows, seal, snapshot, version};
 use lastwrite_core::{
     Dictionary, ErrorKind, ExportOptions, Options, Parts, Value, decode_entries, encode_entries,
     scratch_merge,
@@ -81,6 +81,7 @@ fn assert_bounded(bytes: &[u8]) {
         "delta",
         extra(|| dictionary.delta(Some(bytes), &ExportOptions::default(), &mut parts).is_err()),
     );
+    check("replay", extra(|| dictionary.replay(bytes).is_err()));
     check("load", extra(|| Dictionary::load(&options(2), &[bytes]).is_err()));
     check("decode_entries", extra(|| decode_entries(bytes, &mut out).is_err()));
     check("encode_entries", extra(|| encode_entries(bytes, &mut out).is_err()));
@@ -156,6 +157,28 @@ fn lengths_and_counts_that_promise_too_much_take_no_memory() {
     assert_bounded(&header([1, 5, u32::MAX, 0, 0, 0]));
     assert_bounded(&header([0, 5, 0, u32::MAX, u32::MAX, 0]));
     assert_bounded(&[header([4, 5, 1, 4, 4, 0]), vec![0; 400]].concat());
+}
+
+#[test]
+fn places_far_ahead_take_no_memory() {
+    // Clock and floor of zeros; then the place of no entries, from just before the log is packed to the greatest one.
+    let mut dictionary = open(1);
+    for number in 0..1_000_u32 {
+        let mut bytes = [0; 8];
+        dictionary.set(&number.to_string(), integer(&mut bytes, number), 1_000).expect("a key");
+    }
+    let mut held = 0;
+    for place in (1..40).map(|at| 1_000 + at * 1_064).chain([1 << 32, 1 << 40, (1 << 48) - 1]) {
+        let place = [&[0], varint(place).as_slice()].concat();
+        let length = u8::try_from(place.len()).expect("short");
+        let rest = [&[8, 16], [0; 16].as_slice(), &[9, length], &place, &[0]].concat();
+        let (replayed, extra) = extra(|| dictionary.replay(&frame(6, &rest)));
+        replayed.expect("a journal without entries");
+        held = held.max(extra);
+    }
+    assert!(held <= 64 * 1_024, "{held} bytes");
+    assert_eq!((dictionary.head(), dictionary.len()), ((1 << 48) - 1, 1_000));
+    assert_eq!(rows(&snapshot(&mut dictionary)).len(), 1_000);
 }
 
 #[test]

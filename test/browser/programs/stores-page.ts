@@ -6,7 +6,11 @@ import type { StoresAnswer, StoresQuestion } from "./stores-worker.ts";
 
 declare global {
   /** Calls a function of `Stores` in the page or in its worker. */
-  var ask: (where: "page" | "worker", name: keyof Stores, args: readonly unknown[]) => Promise<unknown>;
+  var ask: (
+    where: "page" | "worker",
+    name: keyof Stores,
+    args: readonly unknown[],
+  ) => Promise<unknown>;
 }
 
 let worker: Worker | undefined;

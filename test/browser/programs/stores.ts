@@ -1,6 +1,14 @@
 /** What tests ask of stores in a page or a worker; plain data goes in and out. */
 
-import { type Backend, type Engine, loadEngine, open, type Store } from "lastwrite";
+import {
+  type Backend,
+  type Engine,
+  loadEngine,
+  open,
+  type Persistence,
+  salvage,
+  type Store,
+} from "lastwrite";
 import {
   indexedDbPersistence,
   type IndexedDbPersistence,
@@ -17,6 +25,8 @@ export interface OpenStore {
   /** For the calls below; the page has one store of each. Default: "store". */
   readonly as?: string;
   readonly name: string;
+  /** Default: "indexeddb". */
+  readonly medium?: "indexeddb" | "opfs";
   readonly durability?: "strict" | "relaxed";
   readonly backend?: Backend;
   readonly options?: IndexedDbPersistenceOptions;
@@ -46,26 +56,28 @@ export interface Stores {
   get(key: string, as?: string): Promise<unknown>;
   flush(as?: string): Promise<void>;
   state(as?: string): Promise<StoreState>;
-  /** Writes keys `<prefix><from>` to before `<prefix><to>`, each flushed before the next, and tells each that was kept by `globalThis.kept`, if there is one. */
+  /** Writes keys `<prefix><from>` to before `<prefix><to>`, each flushed before the next. */
   write(prefix: string, from: number, to: number, as?: string): Promise<number>;
+  /** Flushes, and answers the code with which that is refused, or "". */
+  flushCode(as?: string): Promise<string>;
+  /** What can be read of a damaged store: how many keys, and what not. */
+  salvage(name: string): Promise<{ readonly keyCount: number; readonly lostCount: number }>;
+  /** The keys that `write` was told are kept, each once. */
+  takeKept(): Promise<readonly string[]>;
   /** Of these keys, those that have no value. */
   missing(keys: readonly string[], as?: string): Promise<readonly string[]>;
   /** Puts that many strings of 64 KiB under random keys, each flushed, until one is refused; answers the code, or "". */
   fill(count: number, as?: string): Promise<string>;
 }
 
-declare global {
-  /** Exposed by tests that want to know what was kept. */
-  var kept: ((key: string) => Promise<void>) | undefined;
-}
-
 interface Opened {
   readonly store: Store;
-  readonly persistence: IndexedDbPersistence;
+  readonly persistence: Persistence & Partial<IndexedDbPersistence>;
   readonly reports: string[];
 }
 
 const opened = new Map<string, Opened>();
+const keptKeys: string[] = [];
 const engines = new Map<Backend, Promise<Engine>>();
 let lastPlace = 0;
 
@@ -96,13 +108,14 @@ export const stores: Stores = {
     }
   },
 
-  async open({ as = "store", name, durability, backend = "script", options, readOnly = false }) {
-    const persistence = indexedDbPersistence(name, options);
+  async open({ as = "store", name, medium, durability, backend = "script", options, readOnly }) {
+    const persistence =
+      medium === "opfs" ? opfsPersistence(name) : indexedDbPersistence(name, options);
     const reports: string[] = [];
     const store = await open({
       persistence,
       engine: await engineOf(backend),
-      readOnly,
+      readOnly: readOnly ?? false,
       onReport: ({ code }) => reports.push(code),
       ...(durability !== undefined && { durability }),
     });
@@ -127,7 +140,7 @@ export const stores: Stores = {
       size: store.size,
       version: Array.from(store.version(), (byte) => byte.toString(16).padStart(2, "0")).join(""),
       replicaId: store.replicaId,
-      isLeader: persistence.isLeader,
+      isLeader: persistence.isLeader ?? false,
       unflushedCount: store.unflushedCount,
       reports,
     };
@@ -139,10 +152,27 @@ export const stores: Stores = {
       const key = `${prefix}${index}`;
       store.set(key, index);
       await store.flush();
-      void globalThis.kept?.(key);
+      keptKeys.push(key);
     }
     return to - from;
   },
+
+  async flushCode(as) {
+    try {
+      await find(as).store.flush();
+      return "";
+    } catch (error) {
+      return (error as { readonly code: string }).code;
+    }
+  },
+
+  async salvage(name) {
+    const engine = await engineOf("script");
+    const { keyCount, lost } = await salvage(indexedDbPersistence(name), { engine });
+    return { keyCount, lostCount: lost.length };
+  },
+
+  takeKept: async () => keptKeys.splice(0),
 
   async missing(keys, as) {
     const { store } = find(as);

@@ -1,0 +1,318 @@
+/** Who has a store, and what happens when a connection breaks. */
+
+import { randomUUID } from "node:crypto";
+
+import { loadEngine, type Persistence } from "lastwrite";
+import { postgresPersistence, type PostgresClient } from "lastwrite/persistence/postgres";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { codeOf, contentOf, framesOf, keptIn, makeSource, opened } from "./postgres-frames.ts";
+import { absence, makeDatabase, makeProxy, type TestDatabase } from "./postgres-server.ts";
+
+const SYNC = { sync: true };
+const engine = await loadEngine();
+
+describe.skipIf(absence !== undefined)(
+  `sessions of PostgreSQL${absence === undefined ? "" : ` (${absence})`}`,
+  () => {
+    let database: TestDatabase;
+    beforeAll(async () => {
+      database = await makeDatabase();
+    });
+    afterAll(() => database[Symbol.asyncDispose]());
+
+    /** Ends the sessions that hold a store, as a restart of the server does. */
+    const terminate = async (): Promise<void> => {
+      await database.run(`select pg_terminate_backend(pid, 5000) from pg_locks
+        where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`);
+    };
+    const clients: readonly [string, () => PostgresClient][] = [
+      ["pg Pool", () => database.pool()],
+      ["postgres", () => database.sql()],
+    ];
+
+    test("of ten that open one store at once, one gets it, also where the tables are not there yet", async () => {
+      await using empty = await makeDatabase();
+      const pool = empty.pool(10);
+      const openers = Array.from({ length: 10 }, () => postgresPersistence(pool));
+      const codes = await Promise.all(
+        openers.map((opener) => codeOf(opener.open({ access: "write", engine }))),
+      );
+      expect(codes.toSorted()).toEqual([
+        "it resolved",
+        ...Array.from({ length: 9 }, () => "store-locked"),
+      ]);
+      await Promise.all(openers.map((opener) => opener.close()));
+    });
+
+    test("the lock is free when the session of its holder has died", async () => {
+      const store = randomUUID();
+      const first = await opened(postgresPersistence(database.pool(), { store }), engine);
+      const second = postgresPersistence(database.pool(), { store });
+      expect(await codeOf(second.open({ access: "write", engine }))).toBe("store-locked");
+      await terminate();
+      expect(await codeOf(second.open({ access: "write", engine }))).toBe("it resolved");
+      await Promise.all([first.close(), second.close()]);
+    });
+
+    test.each(clients)("a write goes on after the connection broke: %s", async (_, clientOf) => {
+      const client = clientOf();
+      const store = randomUUID();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      const source = makeSource(engine);
+      for (let round = 0; round < 4; round++) {
+        source.set(`key/${round}`, round);
+        await persistence.append(source.frame(), SYNC);
+        await terminate();
+      }
+      source.set("last", 1);
+      await persistence.replace(source.whole()).catch(() => persistence.replace(source.whole()));
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(client, { store }), engine)).toEqual(
+        source.snapshot(),
+      );
+    });
+
+    test.each(clients)(
+      "who lost its session while another one opened the store writes nothing any more: %s",
+      async (_, clientOf) => {
+        const store = randomUUID();
+        const first = await opened(postgresPersistence(clientOf(), { store }), engine);
+        const source = makeSource(engine);
+        source.set("a", 1);
+        await first.append(source.frame(), SYNC);
+        await terminate();
+        const second = postgresPersistence(clientOf(), { store });
+        await second.open({ access: "write", engine });
+        const other = makeSource(engine, 3);
+        other.replay(await framesOf(second));
+        other.set("b", 2);
+        await second.append(other.frame(), SYNC);
+
+        source.set("a", 3);
+        const late = source.frame();
+        expect(await codeOf(first.append(late, SYNC))).toBe("store-locked");
+        expect(await codeOf(first.replace([late]))).toBe("store-locked");
+        await second.close();
+        // Also when the lock is free again.
+        expect(await codeOf(first.append(late, SYNC))).toBe("store-locked");
+        await first.close();
+        const kept = await keptIn(postgresPersistence(clientOf(), { store }), engine);
+        expect(contentOf(engine, kept)).toEqual({ a: 1, b: 2 });
+      },
+    );
+
+    test("a Client whose connection broke is unavailable from then on, and the process lives", async () => {
+      const store = randomUUID();
+      const client = await database.client();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      const frame = source.frame();
+      await terminate();
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      await persistence.close();
+      expect(client.listenerCount("error")).toBe(1);
+    });
+
+    test("a write whose answer got lost is not written twice", async () => {
+      await using proxy = await makeProxy();
+      const store = randomUUID();
+      const pool = database.pool(2, proxy);
+      const persistence = await opened(postgresPersistence(pool, { store }), engine);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      proxy.loseNextAnswer();
+      await persistence.append(source.frame(), SYNC);
+      expect(proxy.lostAnswerCount).toBe(1);
+      expect(await writesOf(store)).toBe(1);
+
+      source.set("b", 2);
+      source.set("c/", 2);
+      source.deletePrefix("c/");
+      // In a transaction of several statements: the answer to COMMIT.
+      proxy.loseNextAnswer("commit\0");
+      await persistence.append(source.frame(), SYNC);
+      expect(proxy.lostAnswerCount).toBe(2);
+      expect(await writesOf(store)).toBe(2);
+
+      proxy.loseNextAnswer("commit\0");
+      await persistence.replace(source.whole());
+      expect(await writesOf(store)).toBe(3);
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(pool, { store }), engine)).toEqual(source.snapshot());
+    });
+
+    test("a session that the server still takes for alive gives way to its successor", async () => {
+      await using proxy = await makeProxy();
+      const store = randomUUID();
+      const persistence = await opened(
+        postgresPersistence(database.pool(2, proxy), { store }),
+        engine,
+      );
+      const source = makeSource(engine);
+      source.set("a", 1);
+      await persistence.append(source.frame(), SYNC);
+      proxy.cutOff();
+      source.set("b", 2);
+      await persistence.append(source.frame(), SYNC);
+      expect(await writesOf(store)).toBe(2);
+      await persistence.close();
+    });
+
+    test("while the server is away nothing is acknowledged, and then it goes on", async () => {
+      await using proxy = await makeProxy();
+      const store = randomUUID();
+      const pool = database.pool(2, proxy);
+      const persistence = await opened(postgresPersistence(pool, { store }), engine);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      const frame = source.frame();
+      proxy.isDown = true;
+      proxy.cutOff();
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      proxy.isDown = false;
+      await persistence.append(frame, SYNC);
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(pool, { store }), engine)).toEqual(source.snapshot());
+    });
+
+    test("writes that the database lost are not built upon; a whole state makes it good", async () => {
+      const store = randomUUID();
+      const persistence = await opened(postgresPersistence(database.pool(), { store }), engine);
+      const source = makeSource(engine);
+      for (const key of ["a", "b", "c"]) {
+        source.set(key, 1);
+        await persistence.append(source.frame(), { sync: false });
+      }
+      // As after a crash of the server, which may lose what was not synced.
+      await database.run(`update lastwrite_stores set writes = 2 where name = $1`, [store]);
+      await terminate();
+      source.set("d", 1);
+      const frame = source.frame();
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("store-poisoned");
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("store-poisoned");
+      await persistence.replace(source.whole());
+      source.set("e", 1);
+      await persistence.append(source.frame(), SYNC);
+      await persistence.close();
+      const reader = postgresPersistence(database.pool(), { store });
+      expect(await keptIn(reader, engine)).toEqual(source.snapshot());
+    });
+
+    test("one session holds several stores, each of them once", async () => {
+      const client = await database.client();
+      const [one, other] = [randomUUID(), randomUUID()];
+      const first = await opened(postgresPersistence(client, { store: one }), engine);
+      const second = await opened(postgresPersistence(client, { store: other }), engine);
+      const third = postgresPersistence(client, { store: one });
+      expect(await codeOf(third.open({ access: "write", engine }))).toBe("store-locked");
+      await second.close();
+      const elsewhere = postgresPersistence(database.pool(), { store: one });
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("store-locked");
+      await first.close();
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("it resolved");
+      await elsewhere.close();
+    });
+
+    test("nothing is written into a transaction of the user", async () => {
+      const store = randomUUID();
+      const client = await database.client();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      const frame = source.frame();
+      await client.query("begin");
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      expect(await codeOf(persistence.replace([frame]))).toBe("storage-unavailable");
+      await client.query("rollback");
+      await persistence.append(frame, SYNC);
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(client, { store }), engine)).toEqual(
+        source.snapshot(),
+      );
+    });
+
+    test("a pool of one is enough, and has its session back afterwards, without locks", async () => {
+      const store = randomUUID();
+      const pool = database.pool(1);
+      const source = makeSource(engine);
+      for (let round = 0; round < 3; round++) {
+        const persistence = await opened(postgresPersistence(pool, { store }), engine);
+        source.set("a", round);
+        await persistence.append(source.frame(), SYNC);
+        await persistence.close();
+        expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([1, 1, 0]);
+      }
+      const held = await pool.query(
+        "select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
+      );
+      expect(held.rowCount).toBe(0);
+    });
+
+    test("what is read half and closed leaves no transaction open", async () => {
+      const store = randomUUID();
+      const client = await database.client();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      const source = makeSource(engine);
+      for (let at = 0; at < 500; at++) source.set(`key/${at}`, at);
+      await persistence.append(source.frame(), SYNC);
+      await persistence.close();
+      for (const access of ["read", "write"] as const) {
+        await persistence.open({ access, engine });
+        const frames = persistence.load()[Symbol.asyncIterator]();
+        expect((await frames.next()).done).toBe(false);
+        await persistence.close();
+        expect(await codeOf(Promise.resolve(frames.next()))).toBe("store-closed");
+        const idle = await client.query("select now() = statement_timestamp() as is_alone");
+        expect(idle.rows).toEqual([{ is_alone: true }]);
+      }
+    });
+
+    test("what is read is of one moment, though others write meanwhile", async () => {
+      const store = randomUUID();
+      const pool = database.pool(3);
+      const writer = await opened(postgresPersistence(pool, { store }), engine);
+      const source = makeSource(engine);
+      for (let at = 0; at < 500; at++) source.set(`key/${at}`, at);
+      await writer.append(source.frame(), SYNC);
+      const before = source.snapshot();
+      const reader = postgresPersistence(pool, { store });
+      await reader.open({ access: "read", engine });
+      const replayed = engine.create({
+        replicaId: new Uint8Array(16).fill(7),
+        spareId: new Uint8Array(16).fill(8),
+        driftMaxMs: 300_000,
+      });
+      let isFirst = true;
+      for await (const frame of reader.load()) {
+        replayed.replay(frame);
+        if (isFirst) {
+          source.set("key/499", "later");
+          source.set("new", "later");
+          await writer.append(source.frame(), SYNC);
+          isFirst = false;
+        }
+      }
+      expect(replayed.snapshot()[0]).toEqual(before);
+      await Promise.all([reader.close(), writer.close()]);
+    });
+
+    async function writesOf(store: string): Promise<number> {
+      const [row] = await database.run(
+        "select writes::integer as writes from lastwrite_stores where name = $1",
+        [store],
+      );
+      return row?.["writes"] as number;
+    }
+  },
+);
+
+test("a client of no known shape is refused before anything is opened", () => {
+  const make = (client: unknown) => (): Persistence =>
+    postgresPersistence(client as PostgresClient);
+  for (const client of [undefined, null, {}, "postgres://", { query: () => {} }, () => {}])
+    expect(make(client)).toThrow("a client is a pg Client or Pool");
+});
