@@ -2,7 +2,8 @@
 
 import { LastwriteError } from "../errors.ts";
 import type { Link, LinkEnd } from "../transport/contract.ts";
-import { decodeMessage, encodeMessage, encodeText } from "./codec.ts";
+import { systemTimers, type Timers } from "../transport/timers.ts";
+import { decodeMessage, encodeMessage, encodeText, FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
 import type { SyncMessage } from "./messages.ts";
 import { Session, type SessionProgress, type SessionReplica, type Step } from "./session.ts";
 
@@ -30,11 +31,6 @@ export interface RunOptions {
   readonly onProgress?: (progress: SessionProgress & { readonly isSettled: boolean }) => void;
   /** Default: those of the platform. */
   readonly timers?: Timers;
-}
-
-export interface Timers {
-  /** Calls `fn` once after so many milliseconds; returns a function that prevents it. */
-  after(millis: number, fn: () => void): () => void;
 }
 
 /** Whom nothing was heard of for so long is asked whether he is there. */
@@ -78,7 +74,7 @@ class SessionRun {
   #outcome: { readonly error: unknown } | "done" | undefined;
 
   constructor(options: RunOptions, resolve: () => void, reject: (reason: unknown) => void) {
-    const { host, isServer, room, token, form = "binary", timers = platformTimers } = options;
+    const { host, isServer, room, token, form = "binary", timers = systemTimers } = options;
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -139,10 +135,10 @@ class SessionRun {
       return decoded.message;
     } catch (error) {
       if (!(error instanceof LastwriteError) || error.code === "link-failed") throw error;
+      this.#receivedCount++;
       this.#malformedCount++;
       if (this.#malformedCount >= MALFORMED_MAX) throw error;
-      const { code, message: text } = error;
-      this.#send({ type: "error", code, message: text, final: false });
+      this.#send(failureOf(error, false));
       return undefined;
     }
   }
@@ -231,12 +227,11 @@ class SessionRun {
   #fail(error: unknown): void {
     if (this.#outcome !== undefined) return;
     const isOurs = error instanceof LastwriteError;
-    this.#send({
-      type: "error",
-      code: isOurs ? error.code : "engine-poisoned",
-      message: isOurs ? error.message : "something went wrong on the other side",
-      final: true,
-    });
+    this.#send(
+      isOurs
+        ? failureOf(error, true)
+        : { type: "error", code: "engine-poisoned", message: "something went wrong", final: true },
+    );
     this.#end(
       { error },
       isOurs && error.code === "corrupt-bytes" ? CLOSE_MALFORMED : CLOSE_REGULAR,
@@ -267,9 +262,13 @@ class SessionRun {
   }
 }
 
-const platformTimers: Timers = {
-  after(millis, fn) {
-    const timer = setTimeout(fn, millis);
-    return () => clearTimeout(timer);
-  },
-};
+/** What the other side is told. */
+function failureOf({ code, message }: LastwriteError, final: boolean): SyncMessage {
+  // Four bytes at most for each unit of it.
+  return {
+    type: "error",
+    code,
+    message: message.slice(0, FAILURE_MESSAGE_BYTES_MAX / 4).toWellFormed(),
+    final,
+  };
+}
