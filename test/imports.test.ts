@@ -39,13 +39,22 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^persistence\//u,
     /^(errors\.ts|codec\/.*|engine\/(contract|columns|load)\.ts|dictionary\/.*|persistence\/.*|store\/identity\.ts|#files)$/u,
   ],
+  [/^(sync\/messages|transport\/contract)\.ts$/u, /^never$/u],
+  [/^sync\/codec.*\.ts$/u, /^(errors\.ts|codec\/.*|sync\/(codec.*|messages)\.ts)$/u],
+  [/^transport\/tcp\.ts$/u, /^(errors\.ts|transport\/.*|node:net)$/u],
+  [/^transport\/websocket-node\.ts$/u, /^(sync\/codec\.ts|transport\/websocket\.ts|ws)$/u],
+  [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/codec\.ts|transport\/.*|#websocket)$/u],
+  [
+    /^sync\//u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|store\/identity\.ts|transport\/(contract|timers|backoff)\.ts|sync\/.*)$/u,
+  ],
   [
     /^store\//u,
-    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(contract|journal)\.ts|store\/.*)$/u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(contract|journal)\.ts|store\/.*|sync\/(host|run|connection)\.ts|transport\/contract\.ts)$/u,
   ],
   [
     /^(index|open)\.ts$/u,
-    /^(errors\.ts|open\.ts|(codec|engine|dictionary|persistence|store)\/.*)$/u,
+    /^(errors\.ts|open\.ts|(codec|engine|dictionary|persistence|store|sync|transport)\/.*)$/u,
   ],
 ];
 
