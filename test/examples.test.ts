@@ -109,6 +109,8 @@ const AsyncFunction = (async () => {}).constructor as new (
 async function load(name: string): Promise<unknown> {
   const [, adapter] = /^lastwrite\/persistence\/([a-z]+)$/u.exec(name) ?? [];
   if (adapter !== undefined) return import(`../ts/persistence/${adapter}.ts`);
+  const [, transport] = /^lastwrite\/transport\/([a-z-]+)$/u.exec(name) ?? [];
+  if (transport !== undefined) return import(`../ts/transport/${transport}.ts`);
   switch (name) {
     case "lastwrite":
       return import("../ts/index.ts");

@@ -50,7 +50,7 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [
     /^store\//u,
-    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(contract|journal)\.ts|store\/.*|sync\/(host|run|connection)\.ts|transport\/contract\.ts)$/u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(contract|journal)\.ts|store\/.*|sync\/(host|run|connections?)\.ts|transport\/contract\.ts)$/u,
   ],
   [
     /^(index|open)\.ts$/u,

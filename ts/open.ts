@@ -1,5 +1,6 @@
 /** Opens a store: reads what is kept, and goes on from there. */
 
+import { encodeText } from "./codec/text.ts";
 import { decodeVersion } from "./codec/version.ts";
 import { checkReplicaId, invalid } from "./dictionary/arguments.ts";
 import { createDictionary, DRIFT_MAX_MS } from "./dictionary/dictionary.ts";
@@ -11,6 +12,9 @@ import { loadEngine } from "./engine/load.ts";
 import { LastwriteError } from "./errors.ts";
 import type { Persistence, SharedReplica } from "./persistence/contract.ts";
 import { readJournal } from "./persistence/journal.ts";
+import { TOKEN_BYTES_MAX } from "./sync/codec.ts";
+import type { Machine } from "./sync/connection.ts";
+import type { Connector } from "./transport/contract.ts";
 import type { OpenOptions, Store } from "./store/contract.ts";
 import { StoreEmitter } from "./store/events.ts";
 import {
@@ -52,8 +56,15 @@ import { takeIn } from "./store/take-in.ts";
  * await again.close();
  * ```
  */
-export async function open(options: OpenOptions): Promise<Store> {
-  const { persistence, readOnly, signal } = checkOptions(options);
+export function open(options: OpenOptions): Promise<Store> {
+  return openOn({}, options);
+}
+
+/** `open`, on a machine whose network and timers are those of a test. */
+export async function openOn(machine: Machine, options: OpenOptions): Promise<PersistentStore> {
+  const { persistence, readOnly, signal, token } = checkOptions(options);
+  signal?.throwIfAborted();
+  const connectors = await connectorsOf(options);
   signal?.throwIfAborted();
   const engine = options.engine ?? (await loadEngine());
   signal?.throwIfAborted();
@@ -63,7 +74,9 @@ export async function open(options: OpenOptions): Promise<Store> {
     await persistence.open({ access: readOnly ? "read" : "write", engine });
     isOpen = true;
     await opening.load();
-    return await opening.finish();
+    const store = await opening.finish();
+    if (connectors.length > 0) store.connect(connectors, token, machine);
+    return store;
   } catch (error) {
     opening.dictionary.close();
     // One that could not be opened may be in use by somebody else.
@@ -123,7 +136,7 @@ class Opening {
     this.#settleIdentity(frameCount === 0);
   }
 
-  async finish(): Promise<Store> {
+  async finish(): Promise<PersistentStore> {
     const { persistence, readOnly = false, durability, flushIntervalMs = 50 } = this.#options;
     const { entries } = internalsOf(this.dictionary);
     const keeper = readOnly
@@ -276,7 +289,46 @@ function checkOptions(options: OpenOptions): OpenOptions & { readonly readOnly: 
   ) {
     throw invalid(`\`flushIntervalMs\` is a number of milliseconds from 0, not ${flushIntervalMs}`);
   }
+  checkConnect(options);
   return { ...options, readOnly };
+}
+
+async function connectorsOf({ connect = [] }: OpenOptions): Promise<readonly Connector[]> {
+  const targets = Array.isArray(connect) ? connect : [connect];
+  const connectors: Connector[] = [];
+  for (const target of targets as readonly (string | Connector)[]) {
+    if (typeof target === "string") {
+      // Loaded only where it is used, so that a bundle need not have it.
+      const { webSocketConnector } = await import("./transport/websocket.ts");
+      connectors.push(webSocketConnector(target));
+    } else {
+      connectors.push(target);
+    }
+  }
+  return connectors;
+}
+
+function checkConnect({ connect = [], token, readOnly }: OpenOptions): void {
+  const targets: readonly unknown[] = Array.isArray(connect) ? connect : [connect];
+  if (!targets.every((target) => typeof target === "string" || isConnector(target))) {
+    throw invalid('`connect` is "ws://host/room", a connector, or an array of these');
+  }
+  if (targets.length > 0 && readOnly === true) {
+    throw invalid("a store that is only looked at cannot be connected; leave out `connect`");
+  }
+  if (token !== undefined && !isToken(token)) {
+    throw invalid(`\`token\` is a text of at most ${TOKEN_BYTES_MAX} bytes of UTF-8`);
+  }
+}
+
+function isToken(given: unknown): boolean {
+  if (typeof given !== "string" || given.length > TOKEN_BYTES_MAX) return false;
+  return given.isWellFormed() && encodeText(given).length <= TOKEN_BYTES_MAX;
+}
+
+function isConnector(given: unknown): boolean {
+  const { name, connect } = (given ?? {}) as Partial<Connector>;
+  return typeof name === "string" && typeof connect === "function";
 }
 
 function isPersistence(given: Persistence | undefined): boolean {

@@ -4,7 +4,11 @@ import type { Dictionary, Report } from "../dictionary/contract.ts";
 import type { Engine } from "../engine/contract.ts";
 import type { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
-import type { Link } from "../transport/contract.ts";
+import type { ConnectionStatus } from "../sync/connection.ts";
+import type { ProgressEvent, StatusEvent } from "../sync/connections.ts";
+import type { Connector, Link } from "../transport/contract.ts";
+
+export type { ConnectionStatus, ProgressEvent, StatusEvent };
 
 /**
  * What a resolved `flush()` promises: `"strict"` that all is on the medium and survives a loss of power; `"relaxed"` that it survives the end of this
@@ -47,6 +51,14 @@ export interface OpenOptions {
   readonly flushIntervalMs?: number;
   /** Looks at the store beside the one who writes it, as it was at this moment: writes throw `store-read-only`. Default: false. */
   readonly readOnly?: boolean;
+  /**
+   * What to stay connected to: the address of a room of a server, `"ws://host/room"` or `"wss://host/room"`; a connector of `lastwrite/transport/…`; or several of these.
+   * Connections are made after `open` has resolved, and again whenever they break: at once when the platform says that it is online, else after waits that grow to 30 s. One that was ended
+   * for good, by a close code 44xx or because the two do not understand each other, is left alone. Default: none.
+   */
+  readonly connect?: string | Connector | readonly (string | Connector)[];
+  /** Who this is, for those of `connect` that ask: sent in the first message, never in an address. Default: none. */
+  readonly token?: string;
   /** Gives up opening; has no effect afterwards. */
   readonly signal?: AbortSignal;
   readonly hooks?: PersistenceHooks;
@@ -79,6 +91,10 @@ export interface StoreEvents {
   readonly flush: { readonly changeCount: number };
   /** Something could not be kept: see `PersistenceHooks.onError`. */
   readonly error: LastwriteError;
+  /** `status` or `statusReason` is another one. */
+  readonly status: StatusEvent;
+  /** Something came over a connection: how much there is, and how much is still to come. */
+  readonly progress: ProgressEvent;
   /** The store is closed. */
   readonly close: undefined;
 }
@@ -95,6 +111,43 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
 
   /** How many changes of entries are not on the medium yet. */
   readonly unflushedCount: number;
+
+  /**
+   * How far the connections of `connect` are: `"connecting"` while a link is made; `"syncing"` until both sides have, durably, what the other had when the link was made; `"live"` from then on;
+   * `"offline"` until the next attempt, and without `connect`; `"closed"` when there will be none, since the store is closed or every connection was ended for good. Of several
+   * connections the best one counts, in the order live, syncing, connecting, offline, closed.
+   */
+  readonly status: ConnectionStatus;
+
+  /** Why `status` is not better than it is: what ended the link before. Undefined when it is live, and when nothing went wrong. */
+  readonly statusReason: LastwriteError | undefined;
+
+  /**
+   * How many writes made here nobody has acknowledged durably: of several connections, none. Each write counts, also one that a later one has replaced; writes merged from elsewhere do not.
+   * Survives restarts; 0 without `connect`. Costs reading the version.
+   */
+  readonly pendingCount: number;
+
+  /**
+   * Resolves when, over one of the connections, everything that was here when it was called is acknowledged durably, and everything that the other side had sent or had when the link was made is merged.
+   * Waits as long as there is no connection: `status` says why.
+   *
+   * Rejects with `statusReason` when every connection was ended for good, `store-closed` when the store is closed, the signal's reason, and `invalid-argument` without `connect`.
+   *
+   * @example
+   * ```ts
+   * import { open } from "lastwrite";
+   * import { memoryPersistence } from "lastwrite/persistence/memory";
+   *
+   * const store = await open({ persistence: memoryPersistence(), connect: "ws://127.0.0.1:9/team" });
+   * store.set("tasks/42/title", "Ship it"); // is sent when somebody is there
+   * console.log(store.status, store.pendingCount); // connecting 1
+   * await store.synced({ signal: AbortSignal.timeout(10) }).catch(() => "later");
+   * await store.close();
+   * console.log(store.status); // closed
+   * ```
+   */
+  synced(options?: { readonly signal?: AbortSignal }): Promise<void>;
 
   /**
    * Resolves when everything written before it is kept, as `durability` promises. Calls of one moment share one write to the medium, so a thousand

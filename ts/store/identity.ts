@@ -70,6 +70,6 @@ export function randomReplicaId(): string {
   return idText(randomBytes(16));
 }
 
-function randomBytes(count: number): Uint8Array {
+export function randomBytes(count: number): Uint8Array {
   return globalThis.crypto.getRandomValues(new Uint8Array(count));
 }

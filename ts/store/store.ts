@@ -14,9 +14,11 @@ import type {
 } from "../dictionary/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
-import { syncHostOf } from "../sync/host.ts";
-import { runSession, type SyncHost } from "../sync/run.ts";
-import type { Link } from "../transport/contract.ts";
+import type { ConnectionStatus, Machine } from "../sync/connection.ts";
+import { Connections } from "../sync/connections.ts";
+import { type StoreHost, syncHostOf } from "../sync/host.ts";
+import { runSession } from "../sync/run.ts";
+import type { Connector, Link } from "../transport/contract.ts";
 import type { Store, StoreEvents, SyncOptions } from "./contract.ts";
 import type { StoreEmitter } from "./events.ts";
 import type { Attributes } from "./identity.ts";
@@ -43,7 +45,8 @@ export class PersistentStore implements Store {
   readonly #listeners = new Set<() => void>();
   readonly #syncing = new Set<Promise<void>>();
   readonly #stop = new AbortController();
-  #host: SyncHost | undefined;
+  #host: StoreHost | undefined;
+  #connections: Connections | undefined;
   #isInTransaction = false;
   #closing: Promise<void> | undefined;
   /** Why writes are refused. */
@@ -72,6 +75,19 @@ export class PersistentStore implements Store {
 
   get unflushedCount(): number {
     return this.#closing === undefined ? (this.#keeper?.unflushedCount ?? 0) : 0;
+  }
+
+  get status(): ConnectionStatus {
+    if (this.#closing !== undefined) return "closed";
+    return this.#connections?.status ?? "offline";
+  }
+
+  get statusReason(): LastwriteError | undefined {
+    return this.#closing === undefined ? this.#connections?.reason : undefined;
+  }
+
+  get pendingCount(): number {
+    return this.#closing === undefined ? (this.#connections?.pendingCount ?? 0) : 0;
   }
 
   get(key: string): Value | undefined {
@@ -184,6 +200,11 @@ export class PersistentStore implements Store {
     return this.#keeper?.flush(false) ?? Promise.resolve();
   }
 
+  synced({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(storeClosed());
+    return this.#connections?.synced(signal) ?? Promise.reject(notConnected());
+  }
+
   on<Name extends keyof StoreEvents>(
     name: Name,
     listener: (event: StoreEvents[Name]) => void,
@@ -200,7 +221,7 @@ export class PersistentStore implements Store {
       throw this.#refusal();
     }
     const running = runSession({
-      host: this.#syncHost(),
+      host: this.syncHost,
       link,
       once: true,
       signal:
@@ -247,10 +268,43 @@ export class PersistentStore implements Store {
       });
   }
 
+  /** This store, for sessions. */
+  get syncHost(): StoreHost {
+    const { dictionary, attributes, driftMaxMs, now, keeper, persistence } = this.#parts;
+    this.#host ??= syncHostOf({
+      dictionary,
+      attributes,
+      driftMaxMs,
+      isShared: persistence.share !== undefined,
+      now,
+      keep: (sync) => keeper?.flush(sync) ?? Promise.resolve(),
+      touch: () => this.#touch(),
+      onChange: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
+    });
+    return this.#host;
+  }
+
+  /** Stays connected to all of these until it is closed. Called once at most. */
+  connect(connectors: readonly Connector[], token: string | undefined, machine: Machine): void {
+    const { emitter } = this.#parts;
+    this.#connections = new Connections({
+      host: this.syncHost,
+      connectors,
+      token,
+      machine,
+      onStatus: (event) => emitter.emit("status", event),
+      onProgress: (event) => emitter.emit("progress", event),
+    });
+    this.#connections.start();
+  }
+
   async #close(): Promise<void> {
     this.#refusal = storeClosed;
     this.#stop.abort(storeClosed());
-    await Promise.allSettled(this.#syncing);
+    await Promise.allSettled([...this.#syncing, this.#connections?.close(storeClosed())]);
     const { keeper, persistence, emitter } = this.#parts;
     try {
       await keeper?.close();
@@ -271,23 +325,6 @@ export class PersistentStore implements Store {
     return this.#dictionary;
   }
 
-  #syncHost(): SyncHost {
-    const { dictionary, attributes, driftMaxMs, now, keeper } = this.#parts;
-    this.#host ??= syncHostOf({
-      dictionary,
-      attributes,
-      driftMaxMs,
-      now,
-      keep: (sync) => keeper?.flush(sync) ?? Promise.resolve(),
-      touch: () => this.#touch(),
-      onChange: (listener) => {
-        this.#listeners.add(listener);
-        return () => this.#listeners.delete(listener);
-      },
-    });
-    return this.#host;
-  }
-
   #touch(): void {
     this.#keeper?.touch();
     for (const listener of this.#listeners) listener();
@@ -306,6 +343,13 @@ export class PersistentStore implements Store {
     this.#touch();
     return answer;
   }
+}
+
+function notConnected(): LastwriteError {
+  return new LastwriteError(
+    "invalid-argument",
+    "the store has no connections; open it with `connect`, or call sync(link)",
+  );
 }
 
 function readOnly(name: string): LastwriteError {

@@ -4,7 +4,7 @@ import { idBytes, idText } from "../codec/entry.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
 import type { Dictionary } from "../dictionary/contract.ts";
 import { internalsOf } from "../dictionary/internals.ts";
-import { ATTRIBUTE, type Attributes } from "../store/identity.ts";
+import { ATTRIBUTE, type Attributes, randomBytes } from "../store/identity.ts";
 import type { Cursor } from "./messages.ts";
 import type { SyncHost } from "./run.ts";
 
@@ -12,6 +12,8 @@ export interface HostedStore {
   readonly dictionary: Dictionary;
   readonly attributes: Attributes;
   readonly driftMaxMs: number;
+  /** Others keep the same place, each with an order of arrival of its own. */
+  readonly isShared: boolean;
   now(): number;
   /** As in `SyncHost`. */
   keep(sync: boolean): Promise<void>;
@@ -20,19 +22,41 @@ export interface HostedStore {
   onChange(listener: () => void): () => void;
 }
 
-/** What `peer/` and the id of a store is kept under. */
-const PEER = "peer/";
+/** A store as its own connections see it. */
+export interface StoreHost extends SyncHost {
+  /** What the other side of a connection had acknowledged when this store was open the last time, or later. */
+  acknowledgedOf(connection: string): Acknowledged | undefined;
+  /** Keeps that with the next flush. */
+  rememberAcknowledged(connection: string, acknowledged: Acknowledged): void;
+}
 
-export function syncHostOf(store: HostedStore): SyncHost {
+export interface Acknowledged {
+  /** 32 hex digits: who acknowledged it; empty for nobody yet. */
+  readonly storeId: string;
+  /** For each replica id that the store went under since all was acknowledged: up to which of its writes. */
+  readonly counters: ReadonlyMap<string, number>;
+}
+
+/** Cursors are kept under this and the id of a store. */
+const PEER = "peer/";
+/** What was acknowledged, under this and the name of a connection. */
+const CONNECTION = "connection/";
+
+export function syncHostOf(store: HostedStore): StoreHost {
   const { dictionary, attributes, driftMaxMs } = store;
   const internals = internalsOf(dictionary);
+  const keptEpoch = attributes.get(ATTRIBUTE.epoch) ?? new Uint8Array(8);
+  const epoch = store.isShared ? randomBytes(8) : keptEpoch;
   return {
+    acknowledgedOf: (connection) => decodeAcknowledged(attributes.get(CONNECTION + connection)),
+    rememberAcknowledged: (connection, acknowledged) =>
+      attributes.set(CONNECTION + connection, encodeAcknowledged(acknowledged)),
     keep: (sync) => store.keep(sync),
     onChange: (listener) => store.onChange(listener),
     replica: {
       entries: internals.entries,
       storeId: idText(attributes.get(ATTRIBUTE.storeId) ?? new Uint8Array(16)),
-      epoch: idText(attributes.get(ATTRIBUTE.epoch) ?? new Uint8Array(8)),
+      epoch: idText(epoch),
       driftMaxMs,
       now: () => store.now(),
       merge(frame, adopt) {
@@ -63,4 +87,19 @@ function decodeCursor(bytes: Uint8Array | undefined): Cursor | undefined {
   if (bytes === undefined) return undefined;
   const reader = new ByteReader(bytes);
   return { epoch: idText(reader.take(8)), place: reader.varint() };
+}
+
+function encodeAcknowledged({ storeId, counters }: Acknowledged): Uint8Array {
+  const writer = new ByteWriter().varint(storeId === "" ? 0 : 1).bytes(idBytes(storeId));
+  for (const [replicaId, counter] of counters) writer.bytes(idBytes(replicaId)).varint(counter);
+  return writer.finish();
+}
+
+function decodeAcknowledged(bytes: Uint8Array | undefined): Acknowledged | undefined {
+  if (bytes === undefined) return undefined;
+  const reader = new ByteReader(bytes);
+  const storeId = reader.varint() === 0 ? "" : idText(reader.take(16));
+  const counters = new Map<string, number>();
+  while (reader.remaining > 0) counters.set(idText(reader.take(16)), reader.varint());
+  return { storeId, counters };
 }

@@ -1,10 +1,11 @@
 /** The shell of a session: carries its messages over a link, has what was merged kept, and sees to it that nobody waits for ever. */
 
-import { LastwriteError } from "../errors.ts";
+import { idText } from "../codec/entry.ts";
+import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { Link, LinkEnd } from "../transport/contract.ts";
 import { systemTimers, type Timers } from "../transport/timers.ts";
 import { decodeMessage, encodeMessage, encodeText, FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
-import type { SyncMessage } from "./messages.ts";
+import type { Failure, SyncMessage } from "./messages.ts";
 import { Session, type SessionProgress, type SessionReplica, type Step } from "./session.ts";
 
 /** A replica that can be synchronised. */
@@ -27,10 +28,28 @@ export interface RunOptions {
   readonly room?: string;
   readonly token?: string;
   readonly signal?: AbortSignal;
-  /** How far it is, after each message. */
-  readonly onProgress?: (progress: SessionProgress & { readonly isSettled: boolean }) => void;
+  /** How far it is, after each step. */
+  readonly onProgress?: (progress: RunProgress) => void;
   /** Default: those of the platform. */
   readonly timers?: Timers;
+}
+
+export interface RunProgress extends SessionProgress {
+  /** Both sides have everything, and nothing waits to be said. */
+  readonly isSettled: boolean;
+  /** Names the store of the other side, once it has said hello. */
+  readonly peerStoreId: string | undefined;
+  /** How many questions of `ask` were answered. */
+  readonly answerCount: number;
+}
+
+export interface RunningSession {
+  /** As `runSession`. */
+  readonly ended: Promise<void>;
+  /** Whether it ended in a way in which the next one would end, too: with a close code 44xx, or one of `FINAL_CODES`. */
+  readonly isFinal: boolean;
+  /** Asks the other side for a sign, and answers which question it is, from 1: when it is answered, all that the other side had sent before has been merged. */
+  ask(): number;
 }
 
 /** Whom nothing was heard of for so long is asked whether he is there. */
@@ -42,6 +61,29 @@ const MALFORMED_MAX = 3;
 /** Final: the other side sends what cannot be read. */
 const CLOSE_MALFORMED = 4400;
 const CLOSE_REGULAR = 1000;
+/** What the other side says before it gives up and is about the two of them; the rest is its own affair. */
+const SHARED_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  "unsupported-protocol",
+  "unauthorized",
+  "room-invalid",
+  "rate-limited",
+  "server-closed",
+]);
+/** Trying again leads to the same. */
+const FINAL_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  "invalid-argument",
+  "corrupt-bytes",
+  "unsupported-protocol",
+  "unauthorized",
+  "room-invalid",
+  "engine-poisoned",
+  "closed",
+  "store-closed",
+  "store-corrupt",
+  "store-locked",
+  "store-poisoned",
+  "store-read-only",
+]);
 
 /**
  * Runs a session over a link. Resolves with `once` when both sides have everything, else when the link ends in the regular way.
@@ -50,21 +92,36 @@ const CLOSE_REGULAR = 1000;
  * gave up, with `store-…` when what came could not be kept, and with the reason of the signal. The link is closed in any case.
  */
 export function runSession(options: RunOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    new SessionRun(options, resolve, reject).start();
-  });
+  return startSession(options).ended;
 }
 
-class SessionRun {
+/** As `runSession`, for who has to do with it while it runs. */
+export function startSession(options: RunOptions): RunningSession {
+  const run = new SessionRun(options);
+  run.start();
+  return run;
+}
+
+/** Whether what was met on the way to a session would be met again. */
+export function isFinalError(error: unknown): boolean {
+  return error instanceof LastwriteError && FINAL_CODES.has(error.code);
+}
+
+class SessionRun implements RunningSession {
+  readonly ended: Promise<void>;
   readonly #options: RunOptions;
   readonly #session: Session;
-  readonly #resolve: () => void;
-  readonly #reject: (reason: unknown) => void;
+  #resolve: () => void = () => {};
+  #reject: (reason: unknown) => void = () => {};
   readonly #timers: Timers;
   #form: "binary" | "text";
   #sentCount = 0;
   #receivedCount = 0;
   #malformedCount = 0;
+  #pingCount = 0;
+  #answerCount = 0;
+  #peerStoreId: string | undefined;
+  #isFinal = false;
   #isChangeDue = false;
   /** Resolves when what waits to be kept has been sent. */
   #outbox: Promise<void> | undefined;
@@ -73,19 +130,32 @@ class SessionRun {
   /** Undefined while it runs. */
   #outcome: { readonly error: unknown } | "done" | undefined;
 
-  constructor(options: RunOptions, resolve: () => void, reject: (reason: unknown) => void) {
+  constructor(options: RunOptions) {
     const { host, isServer, room, token, form = "binary", timers = systemTimers } = options;
     this.#options = options;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
     this.#timers = timers;
     this.#form = form;
     this.#session = new Session({
       replica: host.replica,
+      id: idText(globalThis.crypto.getRandomValues(new Uint8Array(8))),
+      seed: globalThis.crypto.getRandomValues(new Uint8Array(16)),
       ...(isServer !== undefined && { isServer }),
       ...(room !== undefined && { room }),
       ...(token !== undefined && { token }),
     });
+  }
+
+  get isFinal(): boolean {
+    return this.#isFinal;
+  }
+
+  ask(): number {
+    this.#ping();
+    return this.#pingCount;
   }
 
   start(): void {
@@ -118,8 +188,11 @@ class SessionRun {
       const decoded = this.#decode(message);
       if (decoded === undefined) return undefined;
       if (decoded.type === "error" && decoded.final) {
-        throw new LastwriteError("link-failed", `the other side gave up: ${decoded.message}`);
+        this.#givenUp(decoded);
+        return undefined;
       }
+      if (decoded.type === "pong") this.#answerCount++;
+      if (decoded.type === "hello") this.#peerStoreId = decoded.storeId;
       return this.#session.receive(decoded);
     });
   }
@@ -153,12 +226,15 @@ class SessionRun {
       this.#fail(error);
       return;
     }
+    if (this.#outcome !== undefined) return;
     if (taken !== undefined && taken.messages.length > 0) this.#post(taken.messages);
     const flush = taken?.flush;
     if (flush !== undefined) this.#keep(flush);
     this.#options.onProgress?.({
       ...this.#session.progress,
       isSettled: this.#isSettled,
+      peerStoreId: this.#peerStoreId,
+      answerCount: this.#answerCount,
     });
     if (this.#options.once && this.#isSettled) this.#end("done");
   }
@@ -211,11 +287,16 @@ class SessionRun {
     this.#sentCount++;
   }
 
+  #ping(): void {
+    this.#send({ type: "ping" });
+    this.#pingCount++;
+  }
+
   /** Waits anew for the other side. */
   #listenOn(): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#timers.after(PING_AFTER_MS, () => {
-      this.#send({ type: "ping" });
+      this.#ping();
       this.#cancelTimer = this.#timers.after(SILENCE_MAX_MS - PING_AFTER_MS, () => {
         const silence = `nothing was heard of ${this.#options.link.name} for 30 s`;
         this.#end({ error: new LastwriteError("link-timeout", silence) });
@@ -223,10 +304,19 @@ class SessionRun {
     });
   }
 
+  /** The other side said why it ends: there is nobody left to be told. */
+  #givenUp({ code, message }: Failure): void {
+    // `corrupt-bytes` is what it read, not what was read here.
+    this.#isFinal = FINAL_CODES.has(code);
+    const known = SHARED_CODES.has(code) ? (code as ErrorCode) : "link-failed";
+    this.#end({ error: new LastwriteError(known, `the other side gave up: ${message}`) });
+  }
+
   /** Tells the other side why, and ends. */
   #fail(error: unknown): void {
     if (this.#outcome !== undefined) return;
     const isOurs = error instanceof LastwriteError;
+    this.#isFinal = isFinalError(error);
     this.#send(
       isOurs
         ? failureOf(error, true)
@@ -240,7 +330,9 @@ class SessionRun {
 
   #closed({ error, code }: LinkEnd): void {
     if (this.#outcome !== undefined) return;
-    const isDone = this.#options.once ? this.#session.isSettled : error === undefined;
+    this.#isFinal = code !== undefined && code >= 4400 && code <= 4499;
+    const isRegular = error === undefined && !this.#isFinal;
+    const isDone = this.#options.once ? this.#session.isSettled : isRegular;
     if (isDone) {
       this.#end("done");
       return;

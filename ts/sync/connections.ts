@@ -1,0 +1,166 @@
+/** All connections of a store, as its owner sees them: one status, one count, one promise. */
+
+import { LastwriteError } from "../errors.ts";
+import type { Connector } from "../transport/contract.ts";
+import { Connection, type ConnectionStatus, type Machine } from "./connection.ts";
+import type { StoreHost } from "./host.ts";
+import type { RunProgress } from "./run.ts";
+
+export interface StatusEvent {
+  readonly status: ConnectionStatus;
+  /** Why it is not better than that, if that is known. */
+  readonly reason: LastwriteError | undefined;
+}
+
+export interface ProgressEvent {
+  /** How many entries the other side holds, tombstones included. */
+  readonly entryCount: number;
+  /** How many bytes of what it sends are still to come. */
+  readonly remainingBytes: number;
+}
+
+export interface ConnectionsOptions {
+  readonly host: StoreHost;
+  readonly connectors: readonly Connector[];
+  readonly token?: string | undefined;
+  readonly machine: Machine;
+  readonly onStatus: (event: StatusEvent) => void;
+  readonly onProgress: (event: ProgressEvent) => void;
+}
+
+/** Best first. */
+const STATUSES: readonly ConnectionStatus[] = [
+  "live",
+  "syncing",
+  "connecting",
+  "offline",
+  "closed",
+];
+
+/** Somebody waits until one of the connections has everything. */
+interface Waiter {
+  /** The head of the order of arrival when he asked. */
+  readonly head: number;
+  /** Which question each connection asked for him; those that are not here had no session. */
+  readonly questions: Map<Connection, number>;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #connections: readonly Connection[];
+  readonly #waiters = new Set<Waiter>();
+  readonly #told = new Map<Connection, ProgressEvent>();
+  #current: StatusEvent;
+
+  constructor(options: ConnectionsOptions) {
+    const { host, connectors, token, machine } = options;
+    this.#options = options;
+    this.#connections = connectors.map((connector) => {
+      const connection: Connection = new Connection({
+        host,
+        connector,
+        token,
+        machine,
+        listener: {
+          statusChanged: () => this.#statusChanged(connection),
+          progressed: (progress) => this.#progressed(connection, progress),
+        },
+      });
+      return connection;
+    });
+    this.#current = { status: "connecting", reason: undefined };
+  }
+
+  get status(): ConnectionStatus {
+    return this.#current.status;
+  }
+
+  get reason(): LastwriteError | undefined {
+    return this.#current.reason;
+  }
+
+  get pendingCount(): number {
+    return Math.min(...this.#connections.map(({ ledger }) => ledger.pendingCount));
+  }
+
+  start(): void {
+    for (const connection of this.#connections) connection.start();
+  }
+
+  async close(reason: LastwriteError): Promise<void> {
+    this.#rejectAll(reason);
+    await Promise.all(this.#connections.map((connection) => connection.close(reason)));
+  }
+
+  synced(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted === true) return rejected(signal.reason);
+    const { status, reason } = this.#current;
+    if (status === "closed") return rejected(reason);
+    return new Promise((resolve, reject) => {
+      const abort = (): void => settle(() => reject(asError(signal?.reason)));
+      const settle = (act: () => void): void => {
+        this.#waiters.delete(waiter);
+        signal?.removeEventListener("abort", abort);
+        act();
+      };
+      const waiter: Waiter = {
+        head: this.#options.host.replica.entries.head(),
+        questions: new Map(),
+        resolve: () => settle(resolve),
+        reject: (why) => settle(() => reject(asError(why))),
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#waiters.add(waiter);
+      for (const connection of this.#connections) {
+        const question = connection.ask();
+        if (question !== undefined) waiter.questions.set(connection, question);
+      }
+    });
+  }
+
+  #statusChanged(connection: Connection): void {
+    if (connection.progress === undefined) this.#forget(connection);
+    const ranks = this.#connections.map(({ status }) => STATUSES.indexOf(status));
+    const best = this.#connections[ranks.indexOf(Math.min(...ranks))] as Connection;
+    const { status, reason } = best;
+    if (status === this.#current.status && reason === this.#current.reason) return;
+    this.#current = { status, reason };
+    if (status === "closed") this.#rejectAll(reason);
+    this.#options.onStatus(this.#current);
+  }
+
+  /** Questions of a session that ended are never answered; the next one compares everything anyway. */
+  #forget(connection: Connection): void {
+    for (const { questions } of this.#waiters) questions.delete(connection);
+  }
+
+  #progressed(connection: Connection, progress: RunProgress): void {
+    for (const waiter of this.#waiters) {
+      const question = waiter.questions.get(connection) ?? 0;
+      const isReached = progress.isReceived && progress.ackedPlace >= waiter.head;
+      if (isReached && progress.answerCount >= question) waiter.resolve();
+    }
+    const { peerEntryCount: entryCount, remainingBytes } = progress;
+    const told = this.#told.get(connection);
+    if (told?.entryCount === entryCount && told.remainingBytes === remainingBytes) return;
+    const event = { entryCount, remainingBytes };
+    this.#told.set(connection, event);
+    this.#options.onProgress(event);
+  }
+
+  #rejectAll(reason: unknown): void {
+    for (const waiter of this.#waiters) waiter.reject(reason);
+  }
+}
+
+function rejected(reason: unknown): Promise<never> {
+  return Promise.reject(asError(reason));
+}
+
+/** The reason of a signal is its owner's; without one the store is closed. */
+function asError(reason: unknown): Error {
+  if (reason === undefined) return new LastwriteError("store-closed", "the store is closed");
+  return reason as Error;
+}
