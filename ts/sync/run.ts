@@ -254,16 +254,18 @@ class SessionRun implements RunningSession {
       return;
     }
     const kept = hasEntries ? this.#options.host.keep(false) : undefined;
-    const outbox = Promise.all([this.#outbox, kept]).then(
-      () => {
-        if (this.#outbox === outbox) this.#outbox = undefined;
-        if (this.#outcome !== undefined) return;
-        for (const message of messages) this.#send(message);
-        if (this.#options.once && this.#isSettled) this.#end("done");
-      },
+    const outbox: Promise<void> = Promise.all([this.#outbox, kept]).then(
+      () => this.#sendKept(messages, outbox),
       (error: unknown) => this.#fail(error),
     );
     this.#outbox = outbox;
+  }
+
+  #sendKept(messages: readonly SyncMessage[], outbox: Promise<void>): void {
+    if (this.#outbox === outbox) this.#outbox = undefined;
+    if (this.#outcome !== undefined) return;
+    for (const message of messages) this.#send(message);
+    if (this.#options.once && this.#isSettled) this.#end("done");
   }
 
   /** Both sides have everything, and nothing waits to be said. */
