@@ -172,11 +172,12 @@ describe("limits", () => {
       { type: "wanted", seed: new Uint8Array(15), hashes: new Uint8Array(0) },
     ],
     [
-      "half a range",
+      "a range of more digits than there are",
       {
         type: "ranges",
         seed: new Uint8Array(16),
-        ranges: new Uint8Array(5),
+        depth: 16,
+        prefixes: new Uint8Array(0),
         fingerprints: new Uint8Array(0),
       },
     ],
@@ -336,8 +337,9 @@ function rangesOf(count: number): SyncMessage {
   return {
     type: "ranges",
     seed: new Uint8Array(16),
-    ranges: new Uint8Array(9 * count),
-    fingerprints: new Uint8Array(12 * 16 * Math.min(count, RANGES_MAX)),
+    depth: 15,
+    prefixes: new Uint8Array(8 * count),
+    fingerprints: new Uint8Array(13 * 16 * Math.min(count, RANGES_MAX)),
   };
 }
 

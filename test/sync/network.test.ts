@@ -19,6 +19,7 @@ function played(seed: number): Network {
     doubleRate: 0.5 * ((seed % 5) / 4),
     reorderRate: seed % 3 === 0 ? 0.2 : 0,
     skewMs: seed % 2 === 0 ? 600_000 : 0,
+    sendAllMax: seed % 4 === 0 ? 256 : 0,
   });
   for (let step = 0; step < 120; step++) network.step();
   return network;

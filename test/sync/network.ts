@@ -7,7 +7,8 @@ import { createDictionary, type Dictionary, type Engine } from "lastwrite";
 
 import { internalsOf } from "../../ts/dictionary/internals.ts";
 import type { Cursor, SyncMessage } from "../../ts/sync/messages.ts";
-import { Session, type SessionReplica, type Step } from "../../ts/sync/session.ts";
+import type { Session, SessionReplica, Step } from "../../ts/sync/session.ts";
+import { sessionOf } from "./replicas.ts";
 
 export interface NetworkOptions {
   readonly engines: readonly Engine[];
@@ -19,6 +20,8 @@ export interface NetworkOptions {
   readonly reorderRate: number;
   /** Furthest that clocks are off, in milliseconds, at first. */
   readonly skewMs: number;
+  /** As in `SessionOptions`. */
+  readonly sendAllMax: number;
 }
 
 interface Sent {
@@ -118,7 +121,7 @@ export class Network {
     if (isLinked) return;
     const link: NetLink = {
       ends: [one, other],
-      sessions: [new Session({ replica: one.replica }), new Session({ replica: other.replica })],
+      sessions: [this.#sessionOf(one), this.#sessionOf(other)],
       ways: [newWay(), newWay()],
     };
     this.#links.push(link);
@@ -135,6 +138,10 @@ export class Network {
 
   close(): void {
     for (const { dictionary } of this.nodes) dictionary.close();
+  }
+
+  #sessionOf({ replica }: Node): Session {
+    return sessionOf(replica, { sendAllMax: this.#options.sendAllMax });
   }
 
   #started(node: Node): Node {
@@ -221,7 +228,7 @@ export class Network {
       if (count > 200_000) throw new Error("the sessions never come to an end");
       const link = this.#links.find(({ ways }) => ways.some(({ queue }) => queue.length > 0));
       if (link === undefined) return;
-      const to = (link.ways[0].queue.length > 0 ? 0 : 1) as 0 | 1;
+      const to = link.ways[0].queue.length > 0 ? 0 : 1;
       this.#arrive(link, to, link.ways[to].queue.shift() as Sent);
     }
   }

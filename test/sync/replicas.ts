@@ -2,9 +2,17 @@
 
 import { createDictionary, type Dictionary, type Engine } from "lastwrite";
 
+import { idBytes } from "../../ts/codec/entry.ts";
 import { internalsOf } from "../../ts/dictionary/internals.ts";
+import { encodeMessage } from "../../ts/sync/codec.ts";
 import type { Cursor } from "../../ts/sync/messages.ts";
-import { Session, type SessionReplica, type Step } from "../../ts/sync/session.ts";
+import {
+  type PresenceChange,
+  Session,
+  type SessionOptions,
+  type SessionReplica,
+  type Step,
+} from "../../ts/sync/session.ts";
 
 export interface TestReplica {
   readonly dictionary: Dictionary;
@@ -39,26 +47,54 @@ export interface Exchange {
   readonly b: Session;
   /** How many messages of each type went over. */
   readonly counts: Map<string, number>;
+  /** How many bytes the messages take, hello left out. */
+  byteCount(): number;
+  /** What came of the presence of the other side, to a and to b. */
+  readonly presence: readonly [PresenceChange[], PresenceChange[]];
+  /** What `step` of that side says is sent. */
+  take(at: 0 | 1, step: Step): void;
+  /** Delivers so many messages, to both sides in turn. */
+  deliver(count: number): void;
   /** Delivers until nothing is on its way. */
   run(): void;
   readonly wroteA: () => void;
   readonly wroteB: () => void;
 }
 
+/** A session whose id and seed are those of its store. */
+export function sessionOf(replica: SessionReplica, options?: Partial<SessionOptions>): Session {
+  const id = replica.storeId.slice(16);
+  return new Session({ replica, id, seed: idBytes(replica.storeId), ...options });
+}
+
 /** Two sessions with a way between them that loses nothing. */
-export function exchangeOf(a: TestReplica, b: TestReplica): Exchange {
-  const sessions = [
-    new Session({ replica: a.replica }),
-    new Session({ replica: b.replica }),
-  ] as const;
+export function exchangeOf(
+  a: TestReplica,
+  b: TestReplica,
+  ofA?: Partial<SessionOptions>,
+  ofB: Partial<SessionOptions> | undefined = ofA,
+): Exchange {
+  const sessions = [sessionOf(a.replica, ofA), sessionOf(b.replica, ofB)] as const;
   const queues: Step["messages"][number][][] = [[], []];
   const counts = new Map<string, number>();
+  const presence: [PresenceChange[], PresenceChange[]] = [[], []];
+  let byteCount = 0;
   const done = (at: 0 | 1, step: Step): void => {
+    presence[at].push(...step.presence);
     for (const message of step.messages) {
+      if (message.type !== "hello") byteCount += encodeMessage(message, 0).length;
       counts.set(message.type, (counts.get(message.type) ?? 0) + 1);
       queues[1 - at]?.push(message);
     }
     if (step.flush !== undefined) done(at, sessions[at].kept(step.flush));
+  };
+  let turn = 0;
+  const deliver = (count: number): void => {
+    for (const end = turn + count; turn < end; turn++) {
+      const at = turn % 2 === 0 ? 0 : 1;
+      const message = queues[at]?.shift();
+      if (message !== undefined) done(at, sessions[at].receive(message));
+    }
   };
   done(0, sessions[0].open());
   done(1, sessions[1].open());
@@ -66,12 +102,14 @@ export function exchangeOf(a: TestReplica, b: TestReplica): Exchange {
     a: sessions[0],
     b: sessions[1],
     counts,
+    byteCount: () => byteCount,
+    presence,
+    take: done,
+    deliver,
     run() {
       for (let turn = 0; queues.some((queue) => queue.length > 0); turn++) {
         if (turn > 100_000) throw new Error("the sessions never come to an end");
-        const at = turn % 2 === 0 ? 0 : 1;
-        const message = queues[at]?.shift();
-        if (message !== undefined) done(at, sessions[at].receive(message));
+        deliver(1);
       }
     },
     wroteA: () => done(0, sessions[0].changed()),

@@ -97,3 +97,54 @@ describe("two replicas that meet", () => {
     expect(exchange.a.isSettled && exchange.b.isSettled).toBe(true);
   });
 });
+
+describe("presence", () => {
+  const state = JSON.stringify({ name: "Ada" });
+
+  test("comes out on the other side, and is gone when it was taken back or the link ended", () => {
+    const exchange = exchangeOf(testReplica(engine), testReplica(engine));
+    exchange.run();
+    const from = "0011223344556677";
+    const other = "8899aabbccddeeff";
+    exchange.take(0, exchange.a.present(state));
+    exchange.run();
+    const [, [first]] = exchange.presence;
+    expect(first).toEqual({ from: expect.stringMatching(/^[0-9a-f]{16}$/u) as unknown, state });
+    exchange.take(0, exchange.a.present(undefined));
+    exchange.run();
+    expect(exchange.presence[1]).toEqual([first, { from: first?.from, state: undefined }]);
+    expect(exchange.b.ended()).toEqual([]);
+
+    exchange.b.receive({ type: "presence", from, state });
+    exchange.b.receive({ type: "presence", from: other, state });
+    expect(exchange.b.ended()).toEqual([
+      { from, state: undefined },
+      { from: other, state: undefined },
+    ]);
+    expect(exchange.b.ended()).toEqual([]);
+  });
+
+  test("must be JSON of at most 4 KiB, on both sides", () => {
+    const { a, b } = exchangeOf(testReplica(engine), testReplica(engine));
+    const most = JSON.stringify("é".repeat(2047));
+    expect(a.present(most).messages).toHaveLength(1);
+    for (const wrong of [JSON.stringify("é".repeat(2048)), "{", ""]) {
+      expect(() => a.present(wrong)).toThrow(expect.objectContaining({ code: "invalid-argument" }));
+    }
+    for (const message of a.open().messages) b.receive(message);
+    expect(() => b.receive({ type: "presence", from: "00".repeat(8), state: "{" })).toThrow(
+      expect.objectContaining({ code: "corrupt-bytes" }),
+    );
+  });
+
+  test("of more sessions than can be there is refused", () => {
+    const exchange = exchangeOf(testReplica(engine), testReplica(engine));
+    exchange.run();
+    expect(() => {
+      for (let at = 0; at < 5000; at++) {
+        const from = at.toString(16).padStart(16, "0");
+        exchange.b.receive({ type: "presence", from, state });
+      }
+    }).toThrow(expect.objectContaining({ code: "too-large" }));
+  });
+});

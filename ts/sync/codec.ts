@@ -34,10 +34,10 @@ export const FAILURE_MESSAGE_BYTES_MAX: number = 2 ** 12;
 export const RANGES_MAX = 4096;
 /** The most hashes in one message, over all its ranges. */
 export const HASHES_MAX: number = 2 ** 15;
-const RANGE_BYTES = 9;
-const FINGERPRINT_BYTES = 12;
-/** A range is told by itself, or by its sixteen children. */
-const FINGERPRINTS_MAX: number = 16 * RANGES_MAX;
+const DEPTH_MAX = 16;
+const PREFIXES_BYTES_MAX: number = (RANGES_MAX * DEPTH_MAX) / 2;
+/** Of each of sixteen children a count of at most 5 bytes, and a sum. */
+export const FINGERPRINTS_BYTES_MAX: number = 16 * RANGES_MAX * (5 + 8);
 const HASH_BYTES = 8;
 
 /** Of what a text holds outside its strings: a message has few members, and nothing is nested. */
@@ -112,7 +112,7 @@ type Forms = {
 const version = whole(0xffff);
 const frame = bytes(FRAME_BYTES_MAX);
 const seed = fixed(16);
-const ranges = bytes(RANGES_MAX * RANGE_BYTES, RANGE_BYTES);
+const prefixes = bytes(PREFIXES_BYTES_MAX);
 
 const FORMS: Forms = {
   hello: [
@@ -148,12 +148,20 @@ const FORMS: Forms = {
   credit: [8, { byteCount: whole() }],
   ranges: [
     9,
-    { seed, ranges, fingerprints: bytes(FINGERPRINTS_MAX * FINGERPRINT_BYTES, FINGERPRINT_BYTES) },
+    { seed, depth: whole(DEPTH_MAX - 1), prefixes, fingerprints: bytes(FINGERPRINTS_BYTES_MAX) },
   ],
   // Of each range a count of 4 bytes, of each entry key hash and identity.
-  hashes: [10, { seed, ranges, hashes: bytes(4 * RANGES_MAX + 2 * HASH_BYTES * HASHES_MAX, 4) }],
+  hashes: [
+    10,
+    {
+      seed,
+      depth: whole(DEPTH_MAX),
+      prefixes,
+      hashes: bytes(4 * RANGES_MAX + 2 * HASH_BYTES * HASHES_MAX, 4),
+    },
+  ],
   wanted: [11, { seed, hashes: bytes(HASHES_MAX * HASH_BYTES, HASH_BYTES) }],
-  compared: [12, {}],
+  compared: [12, { seed }],
   presence: [13, { from: hex(8), state: optional(text(PRESENCE_BYTES_MAX)) }],
   ping: [14, {}],
   pong: [15, {}],

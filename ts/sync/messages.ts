@@ -100,36 +100,41 @@ export interface Credit {
   readonly byteCount: number;
 }
 
-/** Compares ranges of key hashes. */
+/** Ranges of key hashes, all of one depth, by fingerprints of the sixteen children of each; with depth 0 it begins a comparison. */
 export interface Ranges {
   readonly type: "ranges";
-  /** 16 bytes that both key hashes are made with. */
+  /** 16 bytes that both sides hash keys with; it names the comparison. */
   readonly seed: Uint8Array;
-  /** 9 bytes each, as of `fingerprints` of an engine. */
-  readonly ranges: Uint8Array;
-  /** What the sender has there: its fingerprints, 12 bytes a range; or of hashes, where the ranges are small enough. */
+  /** How many hex digits of the key hash a range has in common, 0 to 15. */
+  readonly depth: number;
+  /** Those digits, the high one first, in ⌈depth / 2⌉ bytes a range; the last digit of an odd depth is followed by 0. */
+  readonly prefixes: Uint8Array;
+  /** What the sender has there, of each child: varint count, and unless that is 0 the sum of identities, 8 bytes. */
   readonly fingerprints: Uint8Array;
 }
 
-/** Entries of small ranges by hash: what the sender has there, so that the receiver sends what is missing, and asks for what it lacks. */
+/** Small ranges by hash: what the sender has there, so that the receiver sends what is missing, and asks for what it lacks. */
 export interface Hashes {
   readonly type: "hashes";
   readonly seed: Uint8Array;
-  readonly ranges: Uint8Array;
+  /** 0 to 16. */
+  readonly depth: number;
+  readonly prefixes: Uint8Array;
   /** As `hashes` of an engine answers. */
   readonly hashes: Uint8Array;
 }
 
-/** Asks for entries by hash, 8 bytes each; answered by deltas. */
+/** Asks for entries by key hash, 8 bytes each; answered by deltas. */
 export interface Wanted {
   readonly type: "wanted";
   readonly seed: Uint8Array;
   readonly hashes: Uint8Array;
 }
 
-/** The end of a comparison of ranges: what the sender had when it began, so that the receiver may adopt that. */
+/** The end of a turn in a comparison: all that came before the end of the other side's turn is answered. */
 export interface Compared {
   readonly type: "compared";
+  readonly seed: Uint8Array;
 }
 
 /** A small value of one replica that is not kept; undefined takes it back. */

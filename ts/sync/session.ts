@@ -2,30 +2,39 @@
  * One side of an exchange between two replicas: told what happened, it answers what is to be sent. No sockets, no timers, no clock; both sides run the same.
  *
  * Each side says what it holds, in a few bytes. Where that differs it sends what the other lacks: from a place in its order of arrival that the other has
- * reached before, else from the other's version; or a snapshot, when the other has missed collected tombstones. From then on it sends what arrives.
+ * reached before, else from the other's version; or a snapshot, when the other has missed collected tombstones. Where versions do not tell what is missing the
+ * two compare their entries by ranges. From then on it sends what arrives.
  * docs/protocol.md, What is said when.
  */
 
 import { vectorCovers } from "../codec/dots.ts";
 import { idText } from "../codec/entry.ts";
-import { deltaIdOf } from "../codec/frame.ts";
+import { deltaIdOf, FIELD, KIND, peekHeader } from "../codec/frame.ts";
+import { encodeText } from "../codec/text.ts";
 import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";
 import type { EngineDictionary, ExportOptions } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
+import { FRAME_BYTES_MAX, PRESENCE_BYTES_MAX } from "./codec.ts";
 import {
   type Ack,
+  type Compared,
   type Cursor,
   type Delta,
+  type Hashes,
   type Have,
   type Hello,
   type Need,
+  type Presence,
   PROTOCOL_MAX,
   PROTOCOL_MIN,
+  type Ranges,
   type SnapshotPart,
   type SyncMessage,
   type VectorPiece,
+  type Wanted,
 } from "./messages.ts";
+import { type Answer, Comparison } from "./repair.ts";
 import { VectorPieces, vectorPieces, type Vectors } from "./vectors.ts";
 
 /** What a session needs of the replica that it is for. */
@@ -48,6 +57,12 @@ export interface SessionReplica {
 
 export interface SessionOptions {
   readonly replica: SessionReplica;
+  /** 16 hex digits that no other session has: names it to those who see its presence. */
+  readonly id: string;
+  /** 16 bytes that nobody can guess: keys are hashed with them, should this side begin a comparison by ranges. */
+  readonly seed: Uint8Array;
+  /** Replicas of at most so many entries send all of them instead of comparing by ranges. Default: 256. */
+  readonly sendAllMax?: number;
   /** Default: false. */
   readonly isServer?: boolean;
   /** Default: empty. */
@@ -62,6 +77,16 @@ export interface Step {
   readonly messages: readonly SyncMessage[];
   /** What was merged has to be kept; `kept` is to be called with this number when it is. */
   readonly flush: number | undefined;
+  /** Who is there on the other side, and what of it has changed. */
+  readonly presence: readonly PresenceChange[];
+}
+
+/** A small value of a session that is not kept. */
+export interface PresenceChange {
+  /** 16 hex digits: the session that it is of, which may lie behind the other side. */
+  readonly from: string;
+  /** JSON, at most 4 KiB; undefined when that session has taken it back, or has gone. */
+  readonly state: string | undefined;
 }
 
 /** How far a session is. */
@@ -80,6 +105,13 @@ export interface SessionProgress {
 
 const PART_BYTES = 256 * 1024;
 const WINDOW_BYTES = 1024 * 1024;
+/** Entries in a frame that answers a comparison, unless they are long. */
+const FRAME_ENTRIES_MAX = 8192;
+const SEND_ALL_MAX = 256;
+/** Each costs passes over all entries. */
+const JOINED_COMPARISONS_MAX = 8;
+/** Sessions behind the other side whose presence is known at a time. */
+const PRESENT_MAX = 4096;
 /** Credit is given back in amounts like this. */
 const CREDIT_BYTES = 128 * 1024;
 
@@ -88,11 +120,19 @@ export class Session {
   readonly #options: SessionOptions;
   #out: SyncMessage[] = [];
   #flush: number | undefined;
+  #presence: PresenceChange[] = [];
+  #present = new Set<string>();
   #peer: Hello | undefined;
+  /** What this side said that it has: both sides decide by what both have heard. */
+  #have: Have | undefined;
   #peerHave: Have | undefined;
   readonly #vectors = new VectorPieces();
   /** Parts that wait for credit. */
-  #parts: (Delta | SnapshotPart)[] = [];
+  #parts: (Delta | SnapshotPart | Question)[] = [];
+  /** While it lasts nothing is sent of what arrives. */
+  #comparison: Comparison | undefined;
+  #isComparisonHeard = false;
+  #joinedCount = 0;
   #credit = 0;
   #creditDue = 0;
   /** The place up to which the other side was sent everything, or will be by `#parts`; undefined until that is known. */
@@ -189,6 +229,21 @@ export class Session {
       case "credit":
         this.#credit += message.byteCount;
         break;
+      case "ranges":
+        this.#takeRanges(message);
+        break;
+      case "hashes":
+        this.#takeQuestion(message, (comparison) => comparison.takeHashes(message));
+        break;
+      case "wanted":
+        this.#takeQuestion(message, (comparison) => comparison.takeWanted(message));
+        break;
+      case "compared":
+        this.#takeTurn(message);
+        break;
+      case "presence":
+        this.#takePresence(message);
+        break;
       case "ping":
         this.#out.push({ type: "pong" });
         break;
@@ -200,6 +255,26 @@ export class Session {
   /** Something was written here, or merged from elsewhere: it may have to be sent. */
   changed(): Step {
     return this.#step();
+  }
+
+  /**
+   * Tells the other side a small value of this session; undefined takes it back.
+   *
+   * Throws `invalid-argument` unless `state` is JSON of at most 4 KiB. To be called once the other side is greeted.
+   */
+  present(state: string | undefined): Step {
+    if (state !== undefined && !isPresence(state)) {
+      throw new LastwriteError("invalid-argument", "presence must be JSON of at most 4 KiB");
+    }
+    this.#out.push({ type: "presence", from: this.#options.id, state });
+    return this.#step();
+  }
+
+  /** The link has ended: all who were there behind it are gone. */
+  ended(): readonly PresenceChange[] {
+    const gone = [...this.#present].map((from) => ({ from, state: undefined }));
+    this.#present = new Set();
+    return gone;
   }
 
   /** What a step asked to be flushed is kept. */
@@ -217,9 +292,10 @@ export class Session {
 
   #step(): Step {
     this.#sendParts();
-    const step = { messages: this.#out, flush: this.#flush };
+    const step = { messages: this.#out, flush: this.#flush, presence: this.#presence };
     this.#out = [];
     this.#flush = undefined;
+    this.#presence = [];
     return step;
   }
 
@@ -235,7 +311,7 @@ export class Session {
     this.#credit = hello.windowBytes;
     this.#greetedAt = this.#replica.now();
     const { entries, epoch } = this.#replica;
-    this.#out.push({
+    this.#have = {
       type: "have",
       log: { epoch, place: entries.head() },
       versionHash: hashOf(entries.version()),
@@ -243,22 +319,24 @@ export class Session {
       digest: hashOf(entries.digest()),
       entryCount: entries.size(),
       cursor: this.#replica.cursorOf(hello.storeId),
-    });
+    };
+    this.#out.push(this.#have);
   }
 
   /** Decides from where on the other side is sent what it lacks. */
   #compare(have: Have): void {
+    if (this.#peerHave !== undefined) throw new LastwriteError("corrupt-bytes", "a second have");
     this.#peerHave = have;
-    const { entries, epoch } = this.#replica;
+    const { entries, epoch, storeId } = this.#replica;
     const head = entries.head();
-    const isSame =
-      have.versionHash === hashOf(entries.version()) &&
-      have.horizonHash === hashOf(entries.horizon());
-    if (isSame && have.digest !== hashOf(entries.digest())) {
-      // The other side sees it, too, and does the same.
-      this.#sendDelta(undefined);
+    const own = this.#have as Have;
+    const isSame = have.versionHash === own.versionHash && have.horizonHash === own.horizonHash;
+    if (isSame && have.digest !== own.digest) {
+      // The other side sees it, too.
+      if (this.#isSmall) this.#sendDelta(undefined);
+      else if (storeId <= (this.#peer as Hello).storeId) this.#beginComparison();
     } else if (isSame) {
-      this.#sentPlace = head;
+      this.#sentPlace = own.log.place;
       this.#isFrameDue = false;
       this.#received(have.log.place);
     } else if (have.cursor?.epoch === epoch && have.cursor.place <= head) {
@@ -275,6 +353,7 @@ export class Session {
     if (what === "version") {
       this.#out.push(...vectorPieces({ version: entries.version(), horizon: entries.horizon() }));
     } else if (what === "entries") {
+      this.#endComparison();
       this.#sendDelta(undefined);
     } else if (!this.#parts.some(({ type }) => type === "snapshot")) {
       this.#sendSnapshot();
@@ -296,7 +375,8 @@ export class Session {
     } else if (
       vectorCovers(decodeVersion(entries.version()).vector, decodeVersion(horizon).vector)
     ) {
-      this.#sendDelta(version);
+      // A comparison finds all that the other side lacks.
+      if (this.#comparison === undefined) this.#sendDelta(version);
     } else {
       this.#askForSnapshot();
     }
@@ -315,6 +395,7 @@ export class Session {
   }
 
   #sendSnapshot(): void {
+    this.#endComparison();
     const { entries } = this.#replica;
     this.#sentPlace = entries.head();
     this.#isFrameDue = false;
@@ -339,11 +420,13 @@ export class Session {
   }
 
   #takeDelta({ frame, place, continues, remaining }: Delta): void {
-    this.#consume(frame);
+    this.#consume(frame.length);
     this.#remainingBytes = remaining;
     const { entries } = this.#replica;
     const before = entries.head();
     const idBefore = idText(entries.replicaId());
+    // What was withheld the version of a later frame may cover.
+    if (isTainted(frame)) this.#isBroken = true;
     let result: MergeResult;
     try {
       result = this.#replica.merge(frame, continues && !this.#isBroken);
@@ -355,7 +438,9 @@ export class Session {
       return;
     }
     if (idText(entries.replicaId()) !== idBefore) {
-      this.#exchangeAll();
+      // Under the numbers of the old id the two may know different writes.
+      if (this.#isSmall) this.#exchangeAll();
+      else this.#beginComparison();
       return;
     }
     this.#skipEcho(before);
@@ -371,8 +456,9 @@ export class Session {
     this.#received(place);
   }
 
-  /** After a clone was found: under the numbers of the old id the two may know different writes. */
+  /** Versions do not tell what is missing on either side. */
   #exchangeAll(): void {
+    this.#endComparison();
     this.#isBroken = true;
     this.#out.push({ type: "need", what: "entries" });
     this.#parts = [];
@@ -380,13 +466,14 @@ export class Session {
   }
 
   #takeSnapshot({ frame, place, remaining }: SnapshotPart): void {
-    this.#consume(frame);
+    this.#consume(frame.length);
     this.#remainingBytes = remaining;
     this.#snapshot.push(frame);
     if (place === undefined) return;
     const parts = this.#snapshot;
     this.#snapshot = [];
     this.#isSnapshotDue = false;
+    this.#endComparison();
     this.#replica.reread(parts);
     this.#isBroken = false;
     this.#received(place);
@@ -394,6 +481,125 @@ export class Session {
     this.#sentPlace = undefined;
     this.#parts = [];
     this.#out.push({ type: "need", what: "version" });
+  }
+
+  /** Both replicas are so small that all of their entries cost less than to compare them. */
+  get #isSmall(): boolean {
+    const counts = [this.#have?.entryCount ?? 0, this.#peerHave?.entryCount ?? 0];
+    return Math.max(...counts) <= (this.#options.sendAllMax ?? SEND_ALL_MAX);
+  }
+
+  #beginComparison(): void {
+    this.#isBroken = true;
+    const { comparison, question } = Comparison.begin(this.#replica.entries, this.#options.seed);
+    this.#compareBy(comparison);
+    this.#parts.push(question, { type: "compared", seed: comparison.seed });
+  }
+
+  /** From here on the comparison finds what was there before, and what arrives is sent once it is over. */
+  #compareBy(comparison: Comparison): void {
+    this.#comparison = comparison;
+    this.#isComparisonHeard = false;
+    this.#sentPlace = this.#replica.entries.head();
+    this.#isFrameDue = true;
+    this.#parts = [];
+  }
+
+  #endComparison(): void {
+    if (this.#comparison === undefined) return;
+    this.#comparison = undefined;
+    this.#parts = [];
+  }
+
+  #takeRanges(message: Ranges): void {
+    if (message.depth === 0) this.#joinComparison(message.seed);
+    this.#takeQuestion(message, (comparison) => comparison.takeRanges(message));
+  }
+
+  /** Takes part in a comparison of the other side; of two that were begun at once the one with the smaller seed goes on. */
+  #joinComparison(seed: Uint8Array): void {
+    const own = this.#comparison?.seed;
+    const isOwnFirst =
+      own === this.#options.seed && !this.#isComparisonHeard && idText(own) <= idText(seed);
+    const isReread = this.#isSnapshotDue || this.#parts.some(({ type }) => type === "snapshot");
+    if (isOwnFirst || isReread) return;
+    this.#joinedCount++;
+    if (this.#joinedCount > JOINED_COMPARISONS_MAX) {
+      throw new LastwriteError(
+        "corrupt-bytes",
+        "the other side compares by ranges again and again",
+      );
+    }
+    this.#compareBy(Comparison.join(this.#replica.entries, seed));
+  }
+
+  #takeQuestion(
+    message: Ranges | Hashes | Wanted,
+    answer: (comparison: Comparison) => Answer,
+  ): void {
+    this.#consume(sizeOf(message));
+    const comparison = this.#comparisonOf(message.seed);
+    if (comparison === undefined) return;
+    const { questions, lacking, isHopeless } = answer(comparison);
+    if (isHopeless) {
+      this.#exchangeAll();
+      return;
+    }
+    this.#parts.push(...questions, ...this.#entriesOf(comparison.seed, lacking));
+  }
+
+  #takeTurn(message: Compared): void {
+    this.#consume(sizeOf(message));
+    const comparison = this.#comparisonOf(message.seed);
+    if (comparison === undefined) return;
+    if (comparison.takeTurn()) {
+      this.#comparison = undefined;
+      return;
+    }
+    this.#parts.push({ type: "compared", seed: comparison.seed });
+    if (comparison.endTurn()) this.#comparison = undefined;
+  }
+
+  /** The comparison that goes on, if it is that one: what is still on its way of another is of no use. */
+  #comparisonOf(seed: Uint8Array): Comparison | undefined {
+    const comparison = this.#comparison;
+    if (comparison === undefined || idText(comparison.seed) !== idText(seed)) return undefined;
+    // From here on the other side tells all that it holds anew, whatever was refused before.
+    if (!this.#isComparisonHeard) this.#isBroken = false;
+    this.#isComparisonHeard = true;
+    return comparison;
+  }
+
+  #entriesOf(seed: Uint8Array, hashes: Uint8Array): Delta[] {
+    const { entries } = this.#replica;
+    const deltas: Delta[] = [];
+    let count = FRAME_ENTRIES_MAX;
+    for (let at = 0; at < hashes.length;) {
+      const frame = entries.entriesByHash(
+        seed,
+        hashes.subarray(at, at + HASH_BYTES * count),
+        this.#limits(),
+      );
+      if (frame.length > FRAME_BYTES_MAX && count > 1) {
+        count = Math.max(1, Math.floor((count * PART_BYTES) / frame.length));
+        continue;
+      }
+      at += HASH_BYTES * count;
+      deltas.push({ type: "delta", place: undefined, continues: false, remaining: 0, frame });
+    }
+    return deltas;
+  }
+
+  #takePresence({ from, state }: Presence): void {
+    if (state !== undefined && !isPresence(state)) {
+      throw new LastwriteError("corrupt-bytes", "presence that is no JSON");
+    }
+    if (state === undefined) this.#present.delete(from);
+    else this.#present.add(from);
+    if (this.#present.size > PRESENT_MAX) {
+      throw new LastwriteError("too-large", `more than ${PRESENT_MAX} sessions are present`);
+    }
+    this.#presence.push({ from, state });
   }
 
   /** Everything of the other side up to `place` is merged. */
@@ -440,8 +646,8 @@ export class Session {
   }
 
   /** Gives back credit for what was taken. */
-  #consume(frame: Uint8Array): void {
-    this.#creditDue += frame.length;
+  #consume(byteCount: number): void {
+    this.#creditDue += byteCount;
     if (this.#creditDue < CREDIT_BYTES) return;
     this.#out.push({ type: "credit", byteCount: this.#creditDue });
     this.#creditDue = 0;
@@ -452,7 +658,7 @@ export class Session {
     while (this.#credit > 0) {
       const part = this.#parts.shift() ?? this.#nextChanges();
       if (part === undefined) return;
-      this.#credit -= part.frame.length;
+      this.#credit -= sizeOf(part);
       this.#out.push(part);
     }
   }
@@ -460,7 +666,8 @@ export class Session {
   #nextChanges(): Delta | undefined {
     const { entries } = this.#replica;
     const from = this.#sentPlace;
-    if (from === undefined || (from === entries.head() && !this.#isFrameDue)) return undefined;
+    if (this.#comparison !== undefined || from === undefined) return undefined;
+    if (from === entries.head() && !this.#isFrameDue) return undefined;
     const { frame, next, atHead } = entries.changesSince(from, this.#limits());
     this.#sentPlace = next;
     if (atHead) this.#isFrameDue = false;
@@ -481,6 +688,41 @@ export class Session {
       partBytesMax: PART_BYTES,
       stampLimitMs: Math.max(0, this.#replica.now() + offset + driftMaxMs),
     };
+  }
+}
+
+type Question = Ranges | Hashes | Wanted | Compared;
+
+const HASH_BYTES = 8;
+
+/** What counts against the credit. */
+function sizeOf(part: Delta | SnapshotPart | Question): number {
+  switch (part.type) {
+    case "ranges":
+      return part.prefixes.length + part.fingerprints.length;
+    case "hashes":
+      return part.prefixes.length + part.hashes.length;
+    case "wanted":
+      return part.hashes.length;
+    case "compared":
+      return 0;
+    default:
+      return part.frame.length;
+  }
+}
+
+/** Whether entries were withheld. */
+function isTainted(frame: Uint8Array): boolean {
+  return peekHeader(frame, [KIND.delta, KIND.changes]).fields.has(FIELD.flags);
+}
+
+function isPresence(state: string): boolean {
+  if (encodeText(state).length > PRESENCE_BYTES_MAX) return false;
+  try {
+    JSON.parse(state);
+    return true;
+  } catch {
+    return false;
   }
 }
 
