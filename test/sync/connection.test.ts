@@ -7,6 +7,7 @@ import { describe, expect, test, vi } from "vitest";
 import type { PersistentStore } from "../../ts/store/store.ts";
 import { encodeMessage } from "../../ts/sync/codec.ts";
 import type { Link } from "../../ts/transport/contract.ts";
+import { memoryLink } from "../../ts/transport/memory.ts";
 import { memoryServer, openStore, serves, timeline, turns, until } from "./connection-world.ts";
 
 async function closeAll(...stores: readonly Store[]): Promise<void> {
@@ -235,6 +236,43 @@ describe("a store with `connect`", () => {
   });
 });
 
+test("closing does not wait for a connector that never answers, and a link that comes later is closed", async () => {
+  let answer = (_link: Link): void => {};
+  const connector = {
+    name: "deaf",
+    connect: () =>
+      new Promise<Link>((resolve) => {
+        answer = resolve;
+      }),
+  };
+  const store = await openStore({ connect: connector });
+  await store.close();
+  const { left, right } = memoryLink();
+  let isClosed = false;
+  right.start({
+    message: () => {},
+    drained: () => {},
+    closed: () => {
+      isClosed = true;
+    },
+  });
+  answer(left);
+  await until(() => isClosed);
+  expect(store.status).toBe("closed");
+});
+
+test("openers of one shared place name their orders of arrival apart", async () => {
+  const persistence = memoryPersistence();
+  persistence.share = async () => {};
+  const first = await openStore({ persistence });
+  const { storeId, epoch } = first.syncHost.replica;
+  await first.close();
+  const second = await openStore({ persistence });
+  expect(second.syncHost.replica.storeId).toBe(storeId);
+  expect(second.syncHost.replica.epoch).not.toBe(epoch);
+  await second.close();
+});
+
 describe("status", () => {
   test("goes from connecting over syncing to live, and each step is told once", async () => {
     const time = timeline();
@@ -394,6 +432,25 @@ describe("pendingCount", () => {
     expect(store.pendingCount).toBe(0);
     expect(store.transaction(() => (store.set("z", 1), store.pendingCount))).toBe(1);
     await closeAll(store, other);
+  });
+});
+
+describe("the event `pending`", () => {
+  test("is told once for all that is written at one moment, and when it is acknowledged", async () => {
+    const far = await openStore();
+    const near = await openStore({ connect: memoryServer(serves(far)) });
+    await near.synced();
+    const told: number[] = [];
+    const stop = near.on("pending", ({ pendingCount }) => told.push(pendingCount));
+    for (let at = 0; at < 10; at++) near.set(`k/${at}`, at);
+    await near.synced();
+    await turns();
+    expect(told).toEqual([10, 0]);
+    stop();
+    near.set("k", 1);
+    await near.synced();
+    expect(told).toEqual([10, 0]);
+    await closeAll(near, far);
   });
 });
 

@@ -5,10 +5,10 @@ import type { Engine } from "../engine/contract.ts";
 import type { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
 import type { ConnectionStatus } from "../sync/connection.ts";
-import type { ProgressEvent, StatusEvent } from "../sync/connections.ts";
+import type { PendingEvent, ProgressEvent, StatusEvent } from "../sync/connections.ts";
 import type { Connector, Link } from "../transport/contract.ts";
 
-export type { ConnectionStatus, ProgressEvent, StatusEvent };
+export type { ConnectionStatus, PendingEvent, ProgressEvent, StatusEvent };
 
 /**
  * What a resolved `flush()` promises: `"strict"` that all is on the medium and survives a loss of power; `"relaxed"` that it survives the end of this
@@ -93,6 +93,8 @@ export interface StoreEvents {
   readonly error: LastwriteError;
   /** `status` or `statusReason` is another one. */
   readonly status: StatusEvent;
+  /** `pendingCount` is another number; told once for all that was written at one moment. */
+  readonly pending: PendingEvent;
   /** Something came over a connection: how much there is, and how much is still to come. */
   readonly progress: ProgressEvent;
   /** The store is closed. */
@@ -124,7 +126,7 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
 
   /**
    * How many writes made here nobody has acknowledged durably: of several connections, none. Each write counts, also one that a later one has replaced; writes merged from elsewhere do not.
-   * Survives restarts; 0 without `connect`. Costs reading the version.
+   * Survives restarts; 0 without `connect`. Costs reading the version after a write, else nothing.
    */
   readonly pendingCount: number;
 

@@ -23,6 +23,11 @@ export class StoreEmitter {
     };
   }
 
+  /** Whether anybody listens. */
+  has(name: keyof StoreEvents): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
   emit<Name extends keyof StoreEvents>(name: Name, event: StoreEvents[Name]): void {
     for (const listener of this.#listeners.get(name) ?? []) {
       this.call(() => (listener as (event: StoreEvents[Name]) => void)(event));

@@ -48,6 +48,7 @@ export class PersistentStore implements Store {
   #host: StoreHost | undefined;
   #connections: Connections | undefined;
   #isInTransaction = false;
+  #revision = 0;
   #closing: Promise<void> | undefined;
   /** Why writes are refused. */
   #refusal: (() => LastwriteError) | undefined;
@@ -135,6 +136,7 @@ export class PersistentStore implements Store {
     try {
       return this.#writable.transaction(fn);
     } catch (error) {
+      this.#revision++;
       // What it wrote under its first id is undone, so that this is unused again.
       if (isOuter && replicaId === undefined) this.#hasWritten = false;
       throw error;
@@ -276,6 +278,7 @@ export class PersistentStore implements Store {
       attributes,
       driftMaxMs,
       isShared: persistence.share !== undefined,
+      revision: () => this.#revision,
       now,
       keep: (sync) => keeper?.flush(sync) ?? Promise.resolve(),
       touch: () => this.#touch(),
@@ -297,6 +300,8 @@ export class PersistentStore implements Store {
       machine,
       onStatus: (event) => emitter.emit("status", event),
       onProgress: (event) => emitter.emit("progress", event),
+      onPending: (event) => emitter.emit("pending", event),
+      isPendingWanted: () => emitter.has("pending"),
     });
     this.#connections.start();
   }
@@ -333,6 +338,7 @@ export class PersistentStore implements Store {
   #written(won: boolean): boolean {
     if (won) {
       this.#hasWritten = true;
+      this.#revision++;
       this.#touch();
     }
     return won;
@@ -340,6 +346,7 @@ export class PersistentStore implements Store {
 
   /** After what may have changed the state, an export (which raises the floor of later restamps) included. */
   #changed<T>(answer: T): T {
+    this.#revision++;
     this.#touch();
     return answer;
   }

@@ -122,7 +122,7 @@ export class Connection {
   async #attempt(): Promise<{ readonly error: unknown; readonly isFinal: boolean }> {
     let link: Link;
     try {
-      link = await this.#options.connector.connect(this.#stop.signal);
+      link = await this.#connected();
     } catch (error) {
       return { error, isFinal: isFinalError(error) };
     }
@@ -136,6 +136,28 @@ export class Connection {
       this.#session = undefined;
       this.#progress = undefined;
     }
+  }
+
+  /** As the connector, but for one that does not listen to the signal. */
+  #connected(): Promise<Link> {
+    const { signal } = this.#stop;
+    return new Promise((resolve, reject) => {
+      const abort = (): void => reject(signal.reason as Error);
+      signal.addEventListener("abort", abort, { once: true });
+      const connect = async (): Promise<void> => {
+        try {
+          const link = await this.#options.connector.connect(signal);
+          if (signal.aborted) link.close();
+          else resolve(link);
+        } catch (error) {
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- whatever the connector gave
+          reject(error);
+        } finally {
+          signal.removeEventListener("abort", abort);
+        }
+      };
+      void connect();
+    });
   }
 
   #begin(link: Link): RunningSession {

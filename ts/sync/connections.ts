@@ -19,6 +19,10 @@ export interface ProgressEvent {
   readonly remainingBytes: number;
 }
 
+export interface PendingEvent {
+  readonly pendingCount: number;
+}
+
 export interface ConnectionsOptions {
   readonly host: StoreHost;
   readonly connectors: readonly Connector[];
@@ -26,6 +30,9 @@ export interface ConnectionsOptions {
   readonly machine: Machine;
   readonly onStatus: (event: StatusEvent) => void;
   readonly onProgress: (event: ProgressEvent) => void;
+  readonly onPending: (event: PendingEvent) => void;
+  /** Whether anybody would be told by `onPending`: counting costs something. */
+  readonly isPendingWanted: () => boolean;
 }
 
 /** Best first. */
@@ -53,6 +60,10 @@ export class Connections {
   readonly #waiters = new Set<Waiter>();
   readonly #told = new Map<Connection, ProgressEvent>();
   #current: StatusEvent;
+  #toldPendingCount = 0;
+  #isPendingDue = false;
+  #isClosing = false;
+  #stopListening = (): void => {};
 
   constructor(options: ConnectionsOptions) {
     const { host, connectors, token, machine } = options;
@@ -86,10 +97,14 @@ export class Connections {
   }
 
   start(): void {
+    this.#toldPendingCount = this.pendingCount;
+    this.#stopListening = this.#options.host.onChange(() => this.#notePending());
     for (const connection of this.#connections) connection.start();
   }
 
   async close(reason: LastwriteError): Promise<void> {
+    this.#isClosing = true;
+    this.#stopListening();
     this.#rejectAll(reason);
     await Promise.all(this.#connections.map((connection) => connection.close(reason)));
   }
@@ -142,12 +157,26 @@ export class Connections {
       const isReached = progress.isReceived && progress.ackedPlace >= waiter.head;
       if (isReached && progress.answerCount >= question) waiter.resolve();
     }
+    this.#notePending();
     const { peerEntryCount: entryCount, remainingBytes } = progress;
     const told = this.#told.get(connection);
     if (told?.entryCount === entryCount && told.remainingBytes === remainingBytes) return;
     const event = { entryCount, remainingBytes };
     this.#told.set(connection, event);
     this.#options.onProgress(event);
+  }
+
+  #notePending(): void {
+    if (this.#isPendingDue || !this.#options.isPendingWanted()) return;
+    this.#isPendingDue = true;
+    queueMicrotask(() => {
+      this.#isPendingDue = false;
+      if (this.#isClosing) return;
+      const { pendingCount } = this;
+      if (pendingCount === this.#toldPendingCount) return;
+      this.#toldPendingCount = pendingCount;
+      this.#options.onPending({ pendingCount });
+    });
   }
 
   #rejectAll(reason: unknown): void {

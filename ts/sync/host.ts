@@ -14,6 +14,8 @@ export interface HostedStore {
   readonly driftMaxMs: number;
   /** Others keep the same place, each with an order of arrival of its own. */
   readonly isShared: boolean;
+  /** Another number after each call that may have given a write of its own, or taken one back. */
+  revision(): number;
   now(): number;
   /** As in `SyncHost`. */
   keep(sync: boolean): Promise<void>;
@@ -24,6 +26,8 @@ export interface HostedStore {
 
 /** A store as its own connections see it. */
 export interface StoreHost extends SyncHost {
+  /** The same number as long as nothing was written here. */
+  readonly revision: number;
   /** What the other side of a connection had acknowledged when this store was open the last time, or later. */
   acknowledgedOf(connection: string): Acknowledged | undefined;
   /** Keeps that with the next flush. */
@@ -47,7 +51,11 @@ export function syncHostOf(store: HostedStore): StoreHost {
   const internals = internalsOf(dictionary);
   const keptEpoch = attributes.get(ATTRIBUTE.epoch) ?? new Uint8Array(8);
   const epoch = store.isShared ? randomBytes(8) : keptEpoch;
+  let rereadCount = 0;
   return {
+    get revision() {
+      return store.revision() + rereadCount;
+    },
     acknowledgedOf: (connection) => decodeAcknowledged(attributes.get(CONNECTION + connection)),
     rememberAcknowledged: (connection, acknowledged) =>
       attributes.set(CONNECTION + connection, encodeAcknowledged(acknowledged)),
@@ -66,6 +74,8 @@ export function syncHostOf(store: HostedStore): StoreHost {
       },
       reread(parts) {
         const result = dictionary.reread(parts);
+        // What it keeps of the old state gets dots of its own.
+        rereadCount++;
         store.touch();
         return result;
       },

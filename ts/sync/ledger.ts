@@ -22,6 +22,7 @@ export class Ledger {
   /** Ascending; of this session. */
   #checkpoints: Checkpoint[] = [];
   #notedHead = -1;
+  #counted: { readonly revision: number; readonly counters: Counters } | undefined;
 
   /** `name`: that of the connection. */
   constructor(host: StoreHost, name: string) {
@@ -35,11 +36,13 @@ export class Ledger {
     if (!this.#acknowledged.has(this.#ownId)) this.#keep(this.#withOwn(this.#acknowledged));
   }
 
-  /** How many writes are not acknowledged. Costs reading the version. */
+  /** How many writes are not acknowledged. Costs reading the version after a write, else nothing. */
   get pendingCount(): number {
     let count = 0;
-    for (const [id, counter] of this.#written()) {
-      count += Math.max(0, counter - (this.#acknowledged.get(id) ?? 0));
+    // What was counted may still have ids of which everything is acknowledged by now.
+    const written = this.#written();
+    for (const [id, acknowledged] of this.#withOwn(this.#acknowledged)) {
+      count += Math.max(0, (written.get(id) ?? 0) - acknowledged);
     }
     return count;
   }
@@ -88,6 +91,17 @@ export class Ledger {
 
   /** Up to which counter there are writes under the ids that are of interest. */
   #written(): Counters {
+    const { revision } = this.#host;
+    const counted = this.#counted;
+    if (counted?.revision === revision && counted.counters.has(this.#ownId)) {
+      return counted.counters;
+    }
+    const counters = this.#count();
+    this.#counted = { revision, counters };
+    return counters;
+  }
+
+  #count(): Counters {
     const version = decodeVersion(this.#host.replica.entries.version());
     const ids = this.#withOwn(this.#acknowledged).keys();
     return new Map(Array.from(ids, (id) => [id, lastCounter(version, id)]));
