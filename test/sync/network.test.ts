@@ -1,60 +1,57 @@
 /** Many seeds of a bad network: after it heals, all replicas are equal. One seed again: SYNC_SEED=17 npx vitest run test/sync/network.test.ts. */
 
-import { compareVersions, loadEngine } from "lastwrite";
+import { loadEngine } from "lastwrite";
 import { expect, test } from "vitest";
 
-import { Network } from "./network.ts";
+import { type Fault, faults, plantedNetwork } from "./planted.ts";
+import { playNetwork, playRestore } from "./played.ts";
 
 const engines = [await loadEngine(), await loadEngine({ backend: "script" })];
 const only = process.env["SYNC_SEED"];
 const first = only === undefined ? 0 : Number(only);
 const count = only === undefined ? Number(process.env["SYNC_SEEDS"] ?? 2000) : 1;
+const limitMs = 120_000;
 
-function played(seed: number): Network {
-  const network = new Network({
-    engines,
-    seed,
-    replicaCount: 2 + (seed % 6),
-    lossRate: 0.4 * ((seed % 7) / 6),
-    doubleRate: 0.5 * ((seed % 5) / 4),
-    reorderRate: seed % 3 === 0 ? 0.2 : 0,
-    skewMs: seed % 2 === 0 ? 600_000 : 0,
-    sendAllMax: seed % 4 === 0 ? 256 : 0,
-  });
-  for (let step = 0; step < 120; step++) network.step();
-  return network;
+/** The first seed that does not end well, and how. */
+function failure(
+  play: (seed: number) => void,
+  seedCount: number,
+): { readonly seed: number; readonly error: unknown } | undefined {
+  for (let seed = first; seed < first + seedCount; seed++) {
+    try {
+      play(seed);
+    } catch (error) {
+      return { seed, error };
+    }
+  }
+  return undefined;
 }
 
-test("replicas end equal after loss, doubling, reordering, crashes and wrong clocks", () => {
-  for (let seed = first; seed < first + count; seed++) {
-    const network = played(seed);
-    const rounds = network.heal(2 * network.nodes.length + 4);
-    expect(rounds, `rounds after which all are equal, with SYNC_SEED=${seed}`).toBeLessThan(
-      Infinity,
-    );
-    const [one, ...others] = network.nodes;
-    for (const { dictionary } of others) {
-      expect([...dictionary.entries()]).toEqual([...(one?.dictionary.entries() ?? [])]);
-    }
-    network.close();
-  }
+test(
+  "replicas end equal after loss, doubling, reordering, crashes and wrong clocks",
+  { timeout: limitMs },
+  () => {
+    expect(failure((seed) => playNetwork(engines, seed), count)).toBeUndefined();
+  },
+);
+
+test("one that went back to a backup is found, and nothing is lost", { timeout: limitMs }, () => {
+  expect(failure((seed) => playRestore(engines, seed), Math.min(count, 200))).toBeUndefined();
 });
 
-test("one that went back to a backup is found, and nothing is lost", () => {
-  for (let seed = first; seed < first + Math.min(count, 200); seed++) {
-    const network = played(seed);
-    network.heal(2 * network.nodes.length + 4);
-    const [node] = network.nodes;
-    if (node === undefined) throw new Error("no replicas");
-    network.restore(node, Math.floor(node.journals.length / 2));
-    node.dictionary.set(`restored/${seed}`, seed);
-    const rounds = network.heal(2 * network.nodes.length + 4);
-    expect(rounds, `rounds, with SYNC_SEED=${seed}`).toBeLessThan(Infinity);
-    for (const { dictionary } of network.nodes) {
-      expect(dictionary.get(`restored/${seed}`), `SYNC_SEED=${seed}`).toBe(seed);
-    }
-    const [a, b] = network.nodes.map(({ dictionary }) => dictionary.version());
-    if (a !== undefined && b !== undefined) expect(compareVersions(a, b)).toBeDefined();
-    network.close();
-  }
+/** A seed that the right sessions get through, and the wrong ones do not. */
+async function noticed(fault: Fault): Promise<number | undefined> {
+  const network = await plantedNetwork(fault);
+  const planted = [await network.scriptEngine()];
+  return failure((seed) => network.playNetwork(planted, seed), 300)?.seed;
+}
+
+test.each(faults)("it is noticed when $name", { timeout: limitMs }, async (fault) => {
+  expect(await noticed(fault)).toBeDefined();
+});
+
+test("nothing is noticed without a fault", { timeout: limitMs }, async () => {
+  const network = await plantedNetwork(undefined);
+  const planted = [await network.scriptEngine()];
+  expect(failure((seed) => network.playRestore(planted, seed), 20)).toBeUndefined();
 });

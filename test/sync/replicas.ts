@@ -6,8 +6,8 @@ import { idBytes } from "../../ts/codec/entry.ts";
 import { internalsOf } from "../../ts/dictionary/internals.ts";
 import { encodeMessage } from "../../ts/sync/codec.ts";
 import type { Cursor } from "../../ts/sync/messages.ts";
+import type { PresenceChange } from "../../ts/sync/presence.ts";
 import {
-  type PresenceChange,
   Session,
   type SessionOptions,
   type SessionReplica,
@@ -88,10 +88,10 @@ export function exchangeOf(
     }
     if (step.flush !== undefined) done(at, sessions[at].kept(step.flush));
   };
-  let turn = 0;
+  let delivered = 0;
   const deliver = (count: number): void => {
-    for (const end = turn + count; turn < end; turn++) {
-      const at = turn % 2 === 0 ? 0 : 1;
+    for (const end = delivered + count; delivered < end; delivered++) {
+      const at = delivered % 2 === 0 ? 0 : 1;
       const message = queues[at]?.shift();
       if (message !== undefined) done(at, sessions[at].receive(message));
     }

@@ -10,12 +10,11 @@
 import { vectorCovers } from "../codec/dots.ts";
 import { idText } from "../codec/entry.ts";
 import { deltaIdOf, FIELD, KIND, peekHeader } from "../codec/frame.ts";
-import { encodeText } from "../codec/text.ts";
 import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";
 import type { EngineDictionary, ExportOptions } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
-import { FRAME_BYTES_MAX, PRESENCE_BYTES_MAX } from "./codec.ts";
+import { FRAME_BYTES_MAX } from "./codec.ts";
 import {
   type Ack,
   type Compared,
@@ -25,7 +24,6 @@ import {
   type Have,
   type Hello,
   type Need,
-  type Presence,
   PROTOCOL_MAX,
   PROTOCOL_MIN,
   type Ranges,
@@ -34,6 +32,7 @@ import {
   type VectorPiece,
   type Wanted,
 } from "./messages.ts";
+import { checkPresence, Present, type PresenceChange } from "./presence.ts";
 import { type Answer, Comparison } from "./repair.ts";
 import { VectorPieces, vectorPieces, type Vectors } from "./vectors.ts";
 
@@ -81,14 +80,6 @@ export interface Step {
   readonly presence: readonly PresenceChange[];
 }
 
-/** A small value of a session that is not kept. */
-export interface PresenceChange {
-  /** 16 hex digits: the session that it is of, which may lie behind the other side. */
-  readonly from: string;
-  /** JSON, at most 4 KiB; undefined when that session has taken it back, or has gone. */
-  readonly state: string | undefined;
-}
-
 /** How far a session is. */
 export interface SessionProgress {
   /** The other side has said who it is. */
@@ -110,8 +101,6 @@ const FRAME_ENTRIES_MAX = 8192;
 const SEND_ALL_MAX = 256;
 /** Each costs passes over all entries. */
 const JOINED_COMPARISONS_MAX = 8;
-/** Sessions behind the other side whose presence is known at a time. */
-const PRESENT_MAX = 4096;
 /** Credit is given back in amounts like this. */
 const CREDIT_BYTES = 128 * 1024;
 
@@ -121,7 +110,7 @@ export class Session {
   #out: SyncMessage[] = [];
   #flush: number | undefined;
   #presence: PresenceChange[] = [];
-  #present = new Set<string>();
+  readonly #present = new Present();
   #peer: Hello | undefined;
   /** What this side said that it has: both sides decide by what both have heard. */
   #have: Have | undefined;
@@ -242,7 +231,7 @@ export class Session {
         this.#takeTurn(message);
         break;
       case "presence":
-        this.#takePresence(message);
+        this.#presence.push(this.#present.take(message));
         break;
       case "ping":
         this.#out.push({ type: "pong" });
@@ -263,18 +252,14 @@ export class Session {
    * Throws `invalid-argument` unless `state` is JSON of at most 4 KiB. To be called once the other side is greeted.
    */
   present(state: string | undefined): Step {
-    if (state !== undefined && !isPresence(state)) {
-      throw new LastwriteError("invalid-argument", "presence must be JSON of at most 4 KiB");
-    }
+    checkPresence(state);
     this.#out.push({ type: "presence", from: this.#options.id, state });
     return this.#step();
   }
 
   /** The link has ended: all who were there behind it are gone. */
   ended(): readonly PresenceChange[] {
-    const gone = [...this.#present].map((from) => ({ from, state: undefined }));
-    this.#present = new Set();
-    return gone;
+    return this.#present.clear();
   }
 
   /** What a step asked to be flushed is kept. */
@@ -387,11 +372,9 @@ export class Session {
     this.#sentPlace = entries.head();
     this.#isFrameDue = false;
     const frames = entries.delta(version, this.#limits());
-    this.#parts.push(
-      ...this.#partsOf(frames).map(
-        (part) => ({ type: "delta", continues: false, ...part }) as const,
-      ),
-    );
+    for (const part of this.#partsOf(frames)) {
+      this.#parts.push({ type: "delta", continues: false, ...part });
+    }
   }
 
   #sendSnapshot(): void {
@@ -401,7 +384,8 @@ export class Session {
     this.#isFrameDue = false;
     const frames = entries.snapshot(this.#limits());
     // Parts of a delta that were not sent yet it could not take.
-    this.#parts = this.#partsOf(frames).map((part) => ({ type: "snapshot", ...part }) as const);
+    this.#parts = [];
+    for (const part of this.#partsOf(frames)) this.#parts.push({ type: "snapshot", ...part });
   }
 
   /** Frames with what a receiver has to know of each: how much comes after it, and where it ends. */
@@ -590,18 +574,6 @@ export class Session {
     return deltas;
   }
 
-  #takePresence({ from, state }: Presence): void {
-    if (state !== undefined && !isPresence(state)) {
-      throw new LastwriteError("corrupt-bytes", "presence that is no JSON");
-    }
-    if (state === undefined) this.#present.delete(from);
-    else this.#present.add(from);
-    if (this.#present.size > PRESENT_MAX) {
-      throw new LastwriteError("too-large", `more than ${PRESENT_MAX} sessions are present`);
-    }
-    this.#presence.push({ from, state });
-  }
-
   /** Everything of the other side up to `place` is merged. */
   #received(place: number): void {
     this.#isReceived = true;
@@ -714,16 +686,6 @@ function sizeOf(part: Delta | SnapshotPart | Question): number {
 /** Whether entries were withheld. */
 function isTainted(frame: Uint8Array): boolean {
   return peekHeader(frame, [KIND.delta, KIND.changes]).fields.has(FIELD.flags);
-}
-
-function isPresence(state: string): boolean {
-  if (encodeText(state).length > PRESENCE_BYTES_MAX) return false;
-  try {
-    JSON.parse(state);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function hashOf(bytes: Uint8Array): string {

@@ -1,0 +1,91 @@
+/**
+ * Sessions that are wrong on purpose, to show that the bad network would notice: the network with a few words of the sources replaced, over the script engine.
+ * A replacement that no longer fits fails, and then has to follow the source.
+ */
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+import { build } from "esbuild";
+
+import type * as played from "./played.ts";
+
+export interface Fault {
+  /** As in “it is noticed when …”. */
+  readonly name: string;
+  readonly edits: readonly {
+    /** Must stand in ts/sync/session.ts exactly once. */
+    readonly from: string;
+    readonly to: string;
+  }[];
+}
+
+export const faults: readonly Fault[] = [
+  {
+    name: "a version is adopted though an entry before it was withheld",
+    edits: [
+      { from: "if (isTainted(frame)) this.#isBroken = true;", to: "" },
+      {
+        from: "if (!result.complete) {\n      this.#isBroken = true;",
+        to: "if (!result.complete) {",
+      },
+    ],
+  },
+  {
+    name: "what was written here counts as an echo",
+    edits: [
+      {
+        from: "if (this.#sentPlace !== before || after === before) return;",
+        to: "if (this.#sentPlace === undefined || after === before) return;",
+      },
+    ],
+  },
+  {
+    name: "a place counts as reached, though an entry on the way there was withheld",
+    edits: [{ from: "if (!result.complete) {", to: "if (place < 0) {" }],
+  },
+];
+
+const session = fileURLToPath(new URL("../../ts/sync/session.ts", import.meta.url));
+
+/** The network of ./played.ts with a fault in it; undefined for none. */
+export async function plantedNetwork(fault: Fault | undefined): Promise<typeof played> {
+  const folder = await mkdtemp(path.join(tmpdir(), "lastwrite-planted-"));
+  try {
+    const { outputFiles } = await build({
+      entryPoints: [fileURLToPath(new URL("played.ts", import.meta.url))],
+      bundle: true,
+      write: false,
+      format: "esm",
+      platform: "node",
+      conditions: ["lastwrite-source"],
+      plugins: [
+        {
+          name: "planted",
+          setup: (hooks) => {
+            hooks.onLoad({ filter: /session\.ts$/ }, async ({ path: file }) => {
+              const contents = await readFile(file, "utf8");
+              const isIt = fault !== undefined && file === session;
+              return { contents: isIt ? edited(contents, fault) : contents, loader: "ts" };
+            });
+          },
+        },
+      ],
+    });
+    const file = path.join(folder, "network.mjs");
+    await writeFile(file, outputFiles[0]?.contents ?? "");
+    return (await import(/* @vite-ignore */ pathToFileURL(file).href)) as typeof played;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function edited(source: string, { edits }: Fault): string {
+  return edits.reduce((text, { from, to }) => {
+    const parts = text.split(from);
+    if (parts.length !== 2) throw new Error(`“${from}” stands ${parts.length - 1} times, not once`);
+    return parts.join(to);
+  }, source);
+}
