@@ -404,6 +404,8 @@ describe("pendingCount", () => {
     const near = await openStore({ connect: server }, { timers: time });
     near.set("a", 1);
     await near.synced();
+    const told: number[] = [];
+    near.on("pending", ({ pendingCount }) => told.push(pendingCount));
     const other = await openStore();
     current = other;
     server.cut();
@@ -411,7 +413,8 @@ describe("pendingCount", () => {
     await time.advance(30_000);
     await near.synced();
     expect(other.get("a")).toBe(1);
-    expect(near.pendingCount).toBe(0);
+    await turns();
+    expect(told).toEqual([1, 0]);
     await closeAll(near, one, other);
   });
 
@@ -468,6 +471,19 @@ describe("synced()", () => {
     const closing = store.close();
     await expect(open).rejects.toMatchObject({ code: "store-closed" });
     await closing;
+  });
+
+  test("asks what the other side wrote last, whatever else happens meanwhile", async () => {
+    const far = await openStore();
+    const near = await openStore({ connect: memoryServer(serves(far)) });
+    await near.synced();
+    far.set("far", 1);
+    const waiting = near.synced();
+    // Makes the session look, and find nothing to say.
+    near.merge(near.deltaSince());
+    await waiting;
+    expect(near.get("far")).toBe(1);
+    await closeAll(near, far);
   });
 
   test("goes on over the next link when one breaks", async () => {

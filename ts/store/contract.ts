@@ -125,7 +125,7 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
   readonly statusReason: LastwriteError | undefined;
 
   /**
-   * How many writes made here nobody has acknowledged durably: of several connections, none. Each write counts, also one that a later one has replaced; writes merged from elsewhere do not.
+   * How many writes made here are not acknowledged durably over any of the connections. Each write counts, also one that a later one has replaced; what was merged from elsewhere does not.
    * Survives restarts; 0 without `connect`. Costs reading the version after a write, else nothing.
    */
   readonly pendingCount: number;
