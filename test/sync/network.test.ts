@@ -10,7 +10,7 @@ const engines = [await loadEngine(), await loadEngine({ backend: "script" })];
 const only = process.env["SYNC_SEED"];
 const first = only === undefined ? 0 : Number(only);
 const count = only === undefined ? Number(process.env["SYNC_SEEDS"] ?? 2000) : 1;
-const limitMs = 120_000;
+const limitMs = 240_000;
 
 /** The first seed that does not end well, and how. */
 function failure(

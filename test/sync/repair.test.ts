@@ -106,6 +106,30 @@ describe("two replicas of equal versions and different entries", () => {
   });
 });
 
+describe("one whose replica id is used twice", () => {
+  test("finds by ranges what both wrote under one number", () => {
+    const [a, b] = [testReplica(native), testReplica(script)];
+    for (let at = 0; at < 3000; at++) b.dictionary.set(`key/${at}`, at);
+    a.dictionary.merge(b.dictionary.deltaSince());
+    const backup = a.dictionary.snapshot();
+    const { replicaId } = a.dictionary;
+    a.dictionary.set("of a", 1);
+    a.dictionary.set("of a too", 1);
+    b.dictionary.merge(a.dictionary.deltaSince(b.dictionary.version()));
+
+    const restored = testReplica(native, Date.now, { snapshot: backup, replicaId });
+    restored.dictionary.set("of the copy", 1);
+    const exchange = exchangeOf(restored, b);
+    exchange.run();
+    expectEqual(restored.dictionary, b.dictionary);
+    expect(restored.dictionary.replicaId).not.toBe(replicaId);
+    expect([...b.dictionary.keys()]).toHaveLength(3003);
+    expect(exchange.counts.get("ranges")).toBeGreaterThan(1);
+    expect(exchange.byteCount()).toBeLessThan(8000);
+    expect(exchange.a.isSettled && exchange.b.isSettled).toBe(true);
+  });
+});
+
 describe("two replicas that never met", () => {
   test("compare no ranges: their versions tell what is missing", () => {
     const [a, b, c] = [testReplica(native), testReplica(native), testReplica(native)];

@@ -1,6 +1,6 @@
 /** Replicas for sessions, without persistence: what was merged counts as kept at once. */
 
-import { createDictionary, type Dictionary, type Engine } from "lastwrite";
+import { createDictionary, type Dictionary, type DictionaryOptions, type Engine } from "lastwrite";
 
 import { idBytes } from "../../ts/codec/entry.ts";
 import { internalsOf } from "../../ts/dictionary/internals.ts";
@@ -21,8 +21,12 @@ export interface TestReplica {
 
 let storeCount = 0;
 
-export function testReplica(engine: Engine, clock: () => number = Date.now): TestReplica {
-  const dictionary = createDictionary({ engine, clock });
+export function testReplica(
+  engine: Engine,
+  clock: () => number = Date.now,
+  options?: Pick<DictionaryOptions, "snapshot" | "replicaId">,
+): TestReplica {
+  const dictionary = createDictionary({ engine, clock, ...options });
   const internals = internalsOf(dictionary);
   const cursors = new Map<string, Cursor>();
   storeCount++;
