@@ -209,6 +209,7 @@ interface PendingWrite {
 }
 
 const MISSES_MAX = 3;
+const PATIENCE = 4;
 
 /** A follower's part: gives the leader what it lacks, and takes what the leader keeps. */
 export class Follower {
@@ -225,6 +226,8 @@ export class Follower {
   #lastNumber = 0;
   /** Said hello, and waits for the answer. */
   #isAsking = false;
+  /** How often it may want to ask before it does so again: a leader that was stopped may have missed it. */
+  #patience = PATIENCE;
   /** The leader has collected what this replica has not seen. */
   #mustReread = false;
   /** This replica has collected what the leader has not seen. */
@@ -295,6 +298,8 @@ export class Follower {
     if (told !== undefined && covers(told, version)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#pending = { sync, version, resolve, reject, number: undefined, missCount: 0 };
+      // A leader that was stopped may have missed what it was asked.
+      if (this.#kept === undefined || this.#mustReread) this.#ask();
       this.#write();
     });
   }
@@ -314,7 +319,12 @@ export class Follower {
   }
 
   #ask(): void {
-    if (this.#isAsking && this.#kept !== undefined) return;
+    const isUrgent = this.#kept === undefined || this.#mustReread;
+    if (this.#isAsking && !isUrgent && this.#patience > 0) {
+      this.#patience -= 1;
+      return;
+    }
+    this.#patience = PATIENCE;
     this.#isAsking = true;
     this.#send({
       type: "hello",
