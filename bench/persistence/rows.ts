@@ -43,6 +43,7 @@ export const PERSISTENCE_ROWS: readonly PersistenceRow[] = [
     beside: "createDictionary, same snapshot",
     unit: "ms",
     sizes: [100 * K],
+    columns: BINARY,
   },
   {
     id: "set",
@@ -81,6 +82,7 @@ export const PERSISTENCE_ROWS: readonly PersistenceRow[] = [
     beside: "strict, one after the other",
     unit: "/s",
     sizes: [100 * K],
+    columns: BINARY,
     goal: { timesMin: 60 },
   },
   {
