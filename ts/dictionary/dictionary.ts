@@ -135,8 +135,8 @@ class ReplicaDictionary implements Dictionary {
       entries: this.#entries,
       merge: (frame, { adopt, isOwn = false }) =>
         this.#merge(frame, adopt, isOwn ? MILLIS_OWN : this.#now()),
-      setReplicaId: (replicaId) => {
-        if (replicaId !== undefined) this.#entries.setReplicaId(checkReplicaId(replicaId));
+      setReplicaId: (id) => {
+        if (id !== undefined) this.#entries.setReplicaId(checkReplicaId(id));
         this.#id = this.#entries.replicaId();
         this.#replicaId = idText(this.#id);
       },
