@@ -22,10 +22,10 @@ export interface SqlitePersistenceOptions {
   /** Which store of the database: 1 to 48 letters, digits and `_`, with which the names of its tables begin. Default: "lastwrite". */
   readonly store?: string;
   /**
-   * `"file"` takes the lock file `<database>-<store>.lock`, so that no other process writes the store. `"none"` is for systems without the addon, where nobody else opens
-   * it. Default: "file".
+   * `"os"` takes the lock file `<database>-<store>.lock`, so that no other process writes the store. `"none"` is for systems without the addon, where nobody else opens
+   * it. Default: "os".
    */
-  readonly lock?: "file" | "none";
+  readonly lock?: "os" | "none";
   /** `"wal"` turns the database to write-ahead logging, for good. `"keep"` leaves it as it is, and each write costs more. Default: "wal". */
   readonly journalMode?: "wal" | "keep";
   /** How long to try again while another connection writes, or while the connection is in a transaction of its user. Default: 5000. */
@@ -58,14 +58,14 @@ export function sqlitePersistence(
   database: SqliteClient | string,
   options: SqlitePersistenceOptions = {},
 ): Persistence {
-  const { store = "lastwrite", lock = "file", journalMode = "wal", busyTimeoutMs = 5000 } = options;
+  const { store = "lastwrite", lock = "os", journalMode = "wal", busyTimeoutMs = 5000 } = options;
   if (typeof database === "string" ? database === "" : !isClient(database)) {
     throw invalid(
       "sqlitePersistence takes a Database of better-sqlite3 or libsql, a DatabaseSync of node:sqlite, or a path",
     );
   }
-  if (lock !== "file" && lock !== "none") {
-    throw invalid(`\`lock\` is "file" or "none", not ${JSON.stringify(lock)}`);
+  if (lock !== "os" && lock !== "none") {
+    throw invalid(`\`lock\` is "os" or "none", not ${JSON.stringify(lock)}`);
   }
   if (journalMode !== "wal" && journalMode !== "keep") {
     throw invalid(`\`journalMode\` is "wal" or "keep", not ${JSON.stringify(journalMode)}`);
