@@ -18,6 +18,7 @@ import { type Statements, statementsFor } from "./sqlite-tables.ts";
 
 export type { SqliteClient, SqliteStatement, SqliteValue };
 
+/** Which store of the database, and how it is used. */
 export interface SqlitePersistenceOptions {
   /** Which store of the database: 1 to 48 letters, digits and `_`, with which the names of its tables begin. Default: "lastwrite". */
   readonly store?: string;

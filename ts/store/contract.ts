@@ -26,6 +26,7 @@ export interface PersistenceHooks {
   readonly onError?: (error: LastwriteError) => void;
 }
 
+/** Where a store is kept, and what need not be as by default. */
 export interface OpenOptions {
   /** Where the store is kept. */
   readonly persistence: Persistence;
