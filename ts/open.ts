@@ -21,7 +21,7 @@ import {
   renameStore,
   renewEpoch,
 } from "./store/identity.ts";
-import { asStoreError, Keeper } from "./store/keeper.ts";
+import { asStoreError, Keeper, type KeeperListener } from "./store/keeper.ts";
 import { PersistentStore } from "./store/store.ts";
 import { takeIn } from "./store/take-in.ts";
 
@@ -62,6 +62,7 @@ export async function open(options: OpenOptions): Promise<Store> {
   try {
     await persistence.open({ access: readOnly ? "read" : "write", engine });
     isOpen = true;
+    signal?.throwIfAborted();
     await opening.load();
     return await opening.finish();
   } catch (error) {
@@ -139,13 +140,18 @@ class Opening {
           },
           this.#loaded,
         );
-    if (keeper !== undefined) await persistence.share?.(this.#shared(keeper));
+    if (keeper !== undefined) {
+      await persistence.share?.(this.#shared(keeper));
+      // Its next number must not be given twice, whatever becomes of the writes of this time.
+      const isRelaxed = durability !== "strict" && persistence.share === undefined;
+      if (isRelaxed && this.#ownCounter() > 0) await keeper.mark();
+    }
+    this.#options.signal?.throwIfAborted();
     this.#store = new PersistentStore({
       dictionary: this.dictionary,
       persistence,
       keeper,
       emitter: this.#emitter,
-      hasWritten: this.#ownCounter() > 0,
     });
     return this.#store;
   }
@@ -166,15 +172,19 @@ class Opening {
     else if (wasLeft) renewEpoch(attributes);
     if (isNew) return;
 
-    if (!isNameless && !isCopy && !wasLeft) {
-      if (replicaId === undefined || this.dictionary.replicaId === replicaId.toLowerCase()) return;
+    const hasUsed = replicaId !== undefined && this.#counterOf(replicaId.toLowerCase()) > 0;
+    if (isNameless || isCopy || wasLeft) {
+      // An id that was written under here is not used again, whoever asks for it.
+      const next = replicaId === undefined || hasUsed ? randomReplicaId() : replicaId;
+      this.#takeNewId(next, !isNameless);
+    } else if (replicaId !== undefined && !hasUsed) {
       if (this.#ownCounter() > 0) {
         throw invalid(
           `the store has the replica id ${this.dictionary.replicaId}; open it without \`replicaId\``,
         );
       }
+      internalsOf(this.dictionary).setReplicaId(replicaId);
     }
-    this.#takeNewId(replicaId ?? randomReplicaId(), !isNameless);
   }
 
   #takeNewId(replicaId: string, isFound: boolean): void {
@@ -187,8 +197,11 @@ class Opening {
   }
 
   #ownCounter(): number {
-    const { dictionary } = this;
-    return lastCounter(decodeVersion(dictionary.version()), dictionary.replicaId);
+    return this.#counterOf(this.dictionary.replicaId);
+  }
+
+  #counterOf(replicaId: string): number {
+    return lastCounter(decodeVersion(this.dictionary.version()), replicaId);
   }
 
   #report(report: Report): void {
@@ -197,7 +210,7 @@ class Opening {
     this.#emitter.emit("report", report);
   }
 
-  #keeperListener(): ConstructorParameters<typeof Keeper>[0]["listener"] {
+  #keeperListener(): KeeperListener {
     const { onAppend, onCompact, onError } = this.#options.hooks ?? {};
     const emitter = this.#emitter;
     return {

@@ -1,6 +1,8 @@
 /** A dictionary and what keeps it: hands calls on, and sees to it that what they change reaches the medium. */
 
+import { lastCounter } from "../codec/dots.ts";
 import type { Value } from "../codec/value.ts";
+import { decodeVersion } from "../codec/version.ts";
 import type {
   Dictionary,
   KeyRange,
@@ -16,7 +18,7 @@ import { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
 import type { Store, StoreEvents } from "./contract.ts";
 import type { StoreEmitter } from "./events.ts";
-import { type Keeper, storeClosed } from "./keeper.ts";
+import { asStoreError, type Keeper, storeClosed } from "./keeper.ts";
 
 export interface StoreParts {
   readonly dictionary: Dictionary;
@@ -24,17 +26,18 @@ export interface StoreParts {
   /** Undefined where the store is only looked at. */
   readonly keeper: Keeper | undefined;
   readonly emitter: StoreEmitter;
-  /** Whether the replica id is known to others already. */
-  readonly hasWritten: boolean;
 }
 
 export class PersistentStore implements Store {
   readonly #parts: StoreParts;
   readonly #dictionary: Dictionary;
   readonly #keeper: Keeper | undefined;
-  #hasWritten: boolean;
+  /** Whether something was written under the replica id, as far as that was asked. */
+  #hasWritten = false;
   #isInTransaction = false;
   #closing: Promise<void> | undefined;
+  /** What was not kept when the store was closed. */
+  #lostCount: number | undefined;
   /** Why writes are refused. */
   #refusal: (() => LastwriteError) | undefined;
 
@@ -42,13 +45,16 @@ export class PersistentStore implements Store {
     this.#parts = parts;
     this.#dictionary = parts.dictionary;
     this.#keeper = parts.keeper;
-    this.#hasWritten = parts.hasWritten;
     if (parts.keeper === undefined) this.#refusal = () => readOnly(parts.persistence.name);
   }
 
   get replicaId(): string | undefined {
     const { replicaId } = this.#readable;
-    return this.#hasWritten ? replicaId : undefined;
+    if (this.#hasWritten) return replicaId;
+    const hasWritten = lastCounter(decodeVersion(this.#dictionary.version()), replicaId) > 0;
+    // What is written inside a transaction may be undone.
+    this.#hasWritten = hasWritten && !this.#isInTransaction;
+    return hasWritten ? replicaId : undefined;
   }
 
   get size(): number {
@@ -60,7 +66,7 @@ export class PersistentStore implements Store {
   }
 
   get unflushedCount(): number {
-    return this.#closing === undefined ? (this.#keeper?.unflushedCount ?? 0) : 0;
+    return this.#lostCount ?? this.#keeper?.unflushedCount ?? 0;
   }
 
   get(key: string): Value | undefined {
@@ -102,15 +108,10 @@ export class PersistentStore implements Store {
   }
 
   transaction<T>(fn: () => T): T {
-    const { replicaId } = this;
     const isOuter = !this.#isInTransaction;
     this.#isInTransaction = true;
     try {
       return this.#writable.transaction(fn);
-    } catch (error) {
-      // What it wrote under its first id is undone, so that this is unused again.
-      if (isOuter && replicaId === undefined) this.#hasWritten = false;
-      throw error;
     } finally {
       if (isOuter) this.#isInTransaction = false;
     }
@@ -209,13 +210,14 @@ export class PersistentStore implements Store {
   async #close(): Promise<void> {
     this.#refusal = storeClosed;
     const { keeper, persistence, emitter } = this.#parts;
-    try {
-      await keeper?.close();
-    } finally {
-      this.#dictionary.close();
-      await persistence.close();
-      emitter.emit("close", undefined);
-    }
+    const failures: unknown[] = [];
+    const note = (error: unknown): void => void failures.push(asStoreError(error, persistence));
+    await keeper?.close().catch(note);
+    this.#lostCount = keeper?.unflushedCount ?? 0;
+    this.#dictionary.close();
+    await persistence.close().catch(note);
+    emitter.emit("close", undefined);
+    if (failures.length > 0) throw failures[0];
   }
 
   get #readable(): Dictionary {
@@ -229,10 +231,7 @@ export class PersistentStore implements Store {
   }
 
   #written(won: boolean): boolean {
-    if (won) {
-      this.#hasWritten = true;
-      this.#keeper?.touch();
-    }
+    if (won) this.#keeper?.touch();
     return won;
   }
 
