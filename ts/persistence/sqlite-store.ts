@@ -27,6 +27,8 @@ const FRAME_ROWS = 4096;
 const STATE_COUNT_MAX = 64;
 /** or when those that came after the first one have more bytes than this and than the first one: so they mostly fit one page. */
 const STATE_TAIL_BYTES = 2000;
+/** How many replicas have a statement `putMany` of their own at a time. */
+const PUT_MANYS_MAX = 16;
 
 /** What is known of the tables since they were read or written last. */
 interface Held {
@@ -38,8 +40,6 @@ interface Held {
   /** Undefined when nobody asked yet. */
   readonly nextPlace: number | undefined;
 }
-
-const PUT_MANYS_MAX = 16;
 
 const NOTHING: Held = {
   generation: 0,
@@ -171,8 +171,7 @@ export class StoreTables {
       const rows: StoredRow[] = [];
       try {
         for (const row of this.#connection.statement(sql).iterate()) {
-          const [key, isPrefix] = row;
-          const name = `${String(isPrefix)} ${key instanceof Uint8Array ? idText(key) : ""}`;
+          const name = rowName(row);
           if (seen.has(name)) continue;
           seen.add(name);
           rows.push(row);
@@ -406,7 +405,13 @@ function afterPrefix(prefix: Uint8Array): Uint8Array | null {
   return after;
 }
 
-/** The key of a row, for messages and to tell rows apart. */
+/** Tells rows apart, also those whose key is not what it should be. */
+function rowName([key, isPrefix]: StoredRow): string {
+  const name = key instanceof Uint8Array ? idText(key) : `${typeof key} ${String(key)}`;
+  return `${String(isPrefix)} ${name}`;
+}
+
+/** The key of a row, for messages. */
 function keyName([key]: StoredRow): string {
   return key instanceof Uint8Array ? JSON.stringify(new TextDecoder().decode(key)) : String(key);
 }

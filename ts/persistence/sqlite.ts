@@ -20,7 +20,7 @@ export type { SqliteClient, SqliteStatement, SqliteValue };
 
 /** Which store of the database, and how it is used. */
 export interface SqlitePersistenceOptions {
-  /** Which store of the database: 1 to 48 letters, digits and `_`, with which the names of its tables begin. Default: "lastwrite". */
+  /** Which store of the database: 1 to 48 letters, digits and `_`, with which the names of its tables begin. Case makes no difference, as in all names of SQLite. Default: "lastwrite". */
   readonly store?: string;
   /**
    * `"os"` takes the lock file `<database>-<store>.lock`, so that no other process writes the store. `"none"` is for systems without the addon, where nobody else opens
@@ -74,8 +74,10 @@ export function sqlitePersistence(
   if (!(busyTimeoutMs >= 0)) {
     throw invalid(`\`busyTimeoutMs\` is a number of milliseconds from 0, not ${busyTimeoutMs}`);
   }
-  const chosen = { store, lock, journalMode, busyTimeoutMs };
-  return new SqlitePersistence(database, chosen, statementsFor(store));
+  const statements = statementsFor(store);
+  // "Notes" and "notes" are the same tables, so they have to be the same lock.
+  const chosen = { store: store.toLowerCase(), lock, journalMode, busyTimeoutMs };
+  return new SqlitePersistence(database, chosen, statements);
 }
 
 /** A store of a database while it is open. */
@@ -148,7 +150,7 @@ class SqlitePersistence implements Persistence {
         poison: undefined,
       };
     } catch (error) {
-      await this.close();
+      this.#release();
       throw storeError(error, this.name);
     }
   }
@@ -171,13 +173,27 @@ class SqlitePersistence implements Persistence {
   }
 
   async close(): Promise<void> {
-    this.#open = undefined;
-    for (let undo = this.#held.pop(); undo !== undefined; undo = this.#held.pop()) undo();
+    const [failure] = this.#release();
+    if (failure !== undefined) throw storeError(failure.error, this.name);
   }
 
   async *salvage(): AsyncGenerator<Uint8Array | LostBytes, void, undefined> {
     const { tables } = this.#opened();
     if (tables !== undefined) yield* tables.salvage();
+  }
+
+  /** Gives back all that is held, and says what went wrong with that. */
+  #release(): { readonly error: unknown }[] {
+    this.#open = undefined;
+    const failures: { readonly error: unknown }[] = [];
+    for (let undo = this.#held.pop(); undo !== undefined; undo = this.#held.pop()) {
+      try {
+        undo();
+      } catch (error) {
+        failures.push({ error });
+      }
+    }
+    return failures;
   }
 
   async #connect(access: Access): Promise<Connection> {
