@@ -23,7 +23,7 @@ import {
 } from "./store/identity.ts";
 import { asStoreError, Keeper, type KeeperListener } from "./store/keeper.ts";
 import { PersistentStore } from "./store/store.ts";
-import { takeIn } from "./store/take-in.ts";
+import { takeIn, takeInSnapshot } from "./store/take-in.ts";
 
 /**
  * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
@@ -247,7 +247,7 @@ class Opening {
       },
       snapshot: () => [...dictionary.snapshotParts()],
       reread: (parts) => {
-        dictionary.reread(parts);
+        takeInSnapshot(engine, dictionary, parts);
         keeper.touch();
       },
       flush: ({ sync }) => keeper.flush(sync),
@@ -258,7 +258,7 @@ class Opening {
             internalsOf(kept).entries.replay(frame);
             this.#attributes.load(readJournal(frame)?.attributes ?? []);
           }
-          takeIn(dictionary, kept);
+          takeIn(engine, dictionary, kept);
         } finally {
           kept.close();
         }

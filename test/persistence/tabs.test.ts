@@ -12,7 +12,7 @@ import {
   readMessage,
   type TabReplica,
 } from "../../ts/persistence/tabs.ts";
-import { takeIn } from "../../ts/store/take-in.ts";
+import { takeIn, takeInSnapshot } from "../../ts/store/take-in.ts";
 
 const engine = await loadEngine({ backend: "script" });
 
@@ -56,7 +56,7 @@ class Tab {
 
   #readMedium(): void {
     const kept = this.#world.readMedium();
-    takeIn(this.dictionary, kept);
+    takeIn(engine, this.dictionary, kept);
     kept.close();
   }
 
@@ -113,7 +113,7 @@ class Tab {
       deltaSince: (version) => this.dictionary.deltaSince(version),
       merge: (delta) => void this.dictionary.merge(delta),
       snapshot: () => [...this.dictionary.snapshotParts()],
-      reread: (parts) => void this.dictionary.reread(parts),
+      reread: (parts) => takeInSnapshot(engine, this.dictionary, parts),
       flush: () => this.#flush(),
     };
   }
@@ -252,8 +252,7 @@ async function play(world: World, steps: readonly Step[]): Promise<void> {
         if (from !== undefined) tab?.receive(from);
         break;
       case "collect":
-        // One of them alone: two that collect what neither has told are beyond what tabs can mend.
-        if (tab === world.live[0]) tab?.collect();
+        tab?.collect();
         break;
       case "lose":
         loseNews(tab, from);
@@ -360,6 +359,93 @@ describe("tabs", () => {
     const again = second?.follower?.append(true);
     await world.settle();
     await expect(again).resolves.toBeUndefined();
+  });
+
+  describe("that take in another state of the store", () => {
+    const now = 1_700_000_000_000;
+    const make = (digit: string, at: number = now): Dictionary =>
+      createDictionary({ engine, replicaId: digit.repeat(32), clock: () => at });
+
+    /** Two that know each other, of which each then writes, removes and collects what the other has not seen. */
+    function bothCollected(): [Dictionary, Dictionary] {
+      const [first, second] = [make("1"), make("2")];
+      for (const name of ["first", "second"]) {
+        for (const key of ["kept", "removed", "changed"]) first.set(`${name}/${key}`, 0);
+        first.set(`${name}/tree/leaf`, 0);
+      }
+      second.merge(first.deltaSince(second.version()));
+      for (const [name, dictionary] of [
+        ["first", first],
+        ["second", second],
+      ] as const) {
+        dictionary.delete(`${name}/removed`);
+        dictionary.deletePrefix(`${name}/tree/`);
+        dictionary.collectTombstones(dictionary.version());
+        dictionary.set(`${name}/changed`, 1);
+        dictionary.set(`${name}/new`, 1);
+        dictionary.set("both", name);
+        dictionary.delete(`${name}/kept`);
+        dictionary.set(`${name}/kept`, 2);
+      }
+      return [first, second];
+    }
+
+    const expected = [
+      ["both", "second"],
+      ...["first", "second"].flatMap((name) => [
+        [`${name}/changed`, 1],
+        [`${name}/kept`, 2],
+        [`${name}/new`, 1],
+      ]),
+    ];
+
+    test("lose nothing, and bring nothing back, where both have collected what the other had not seen", () => {
+      const [first, second] = bothCollected();
+      const other = make("3");
+      other.reread(second.snapshot());
+      const changes: string[] = [];
+      first.subscribe({ prefix: "second/" }, (told) => changes.push(...told.map(({ key }) => key)));
+      takeIn(engine, first, second);
+      expect([...first.entries()]).toEqual(expected);
+      expect(changes.toSorted()).toEqual([
+        "second/changed",
+        "second/kept",
+        "second/new",
+        "second/removed",
+        "second/tree/leaf",
+      ]);
+      // And the other way round, by a snapshot from before.
+      takeInSnapshot(engine, second, [...bothCollected()[0].snapshotParts()]);
+      expect([...second.entries()]).toEqual(expected);
+      expect(second.digest()).toBe(first.digest());
+      expect(second.version()).toEqual(first.version());
+      expect(second.horizon()).toEqual(first.horizon());
+      // Whoever has neither is led to the same.
+      other.reread(first.snapshot());
+      expect(other.digest()).toBe(first.digest());
+      first.set("later", 1);
+      second.merge(first.deltaSince(second.version()));
+      expect(second.digest()).toBe(first.digest());
+    });
+
+    test.each(["nothing", "the other", "both"])(
+      "refuse nothing for stamps of a time far ahead, where %s collected",
+      (who) => {
+        const [here, ahead] = [make("1"), make("2", now + 86_400_000)];
+        ahead.set("ahead", 1);
+        ahead.set("gone", 1);
+        ahead.delete("gone");
+        here.set("here", 1);
+        here.set("gone too", 1);
+        here.delete("gone too");
+        if (who !== "nothing") ahead.collectTombstones(ahead.version());
+        if (who === "both") here.collectTombstones(here.version());
+        takeIn(engine, here, ahead);
+        expect([...here.keys()]).toEqual(["ahead", "here"]);
+        takeInSnapshot(engine, here, [...ahead.snapshotParts()]);
+        expect([...here.keys()]).toEqual(["ahead", "here"]);
+      },
+    );
   });
 
   test.each([
