@@ -5,13 +5,16 @@ import type { Engine } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { LostBytes } from "./contract.ts";
 import { joinStates, splitState } from "./journal.ts";
+import { afterPrefix, EntryReader } from "./row-columns.ts";
 import type { Connection, SqliteValue, Statement } from "./sqlite-client.ts";
 import {
   columnsOfStored,
-  EntryReader,
+  commonWriter,
+  fillCommon,
   storedBytes,
   storedNumber,
   type StoredRow,
+  valuesOf,
 } from "./sqlite-rows.ts";
 import {
   COMMON_WIDTH,
@@ -256,18 +259,18 @@ export class StoreTables {
     const numbers = entries.ids.map((id) => this.#numberOf(id));
     const numberOf = (id: number): number => numbers[id] as number;
     const putOne = (at: number): void => {
-      const values = entries.values(at, firstPlace + at, numberOf);
+      const values = valuesOf(entries, at, firstPlace + at, numberOf);
       this.#connection.statement(this.#statements.put).run(values);
     };
     // Rows that one replica wrote, one after the other, go into one statement.
     const values = Array.from<SqliteValue>({ length: STATEMENT_ROWS * COMMON_WIDTH }).fill(null);
     for (let start = 0; start < entries.count;) {
-      const writer = entries.commonWriter(start);
+      const writer = commonWriter(entries, start);
       const end = Math.min(start + STATEMENT_ROWS, entries.count);
       let at = start;
       if (writer >= 0) {
-        while (at < end && entries.commonWriter(at) === writer) {
-          entries.fillCommon(values, COMMON_WIDTH * (at - start), at, firstPlace + at);
+        while (at < end && commonWriter(entries, at) === writer) {
+          fillCommon(values, COMMON_WIDTH * (at - start), entries, at, firstPlace + at);
           at++;
         }
       }
@@ -294,8 +297,9 @@ export class StoreTables {
   /** Deletes what a prefix tombstone covers. */
   #sweep(entries: EntryReader, at: number): void {
     const prefix = entries.key(at);
-    const { millis, counter, id } = entries.stamp(at);
-    const replica = entries.ids[id] as Uint8Array;
+    const millis = entries.millis(at);
+    const counter = entries.counter(at);
+    const replica = entries.ids[entries.replica(at)] as Uint8Array;
     const values = [prefix, afterPrefix(prefix), prefix, millis, millis, counter, counter, replica];
     this.#connection.run(this.#statements.sweep, ...values);
   }
@@ -395,14 +399,6 @@ function heldOf(lastGeneration: unknown, states: readonly Uint8Array[]): Held {
     tailBytes: tail.reduce((sum, { length }) => sum + length, 0),
     nextPlace: undefined,
   };
-}
-
-/** The first key after all that begin with this prefix, which ends in a slash; null for the empty one. */
-function afterPrefix(prefix: Uint8Array): Uint8Array | null {
-  if (prefix.length === 0) return null;
-  const after = prefix.slice();
-  after[after.length - 1] = (after.at(-1) as number) + 1;
-  return after;
 }
 
 /** Tells rows apart, also those whose key is not what it should be. */
