@@ -3,7 +3,9 @@
  * alone writes to the database; the others follow. Here are the steps of both; channel, locks and timers are those of tab-session.ts.
  */
 
-import { compareVersions } from "../codec/version.ts";
+import { NO_DOTS, SeenDots } from "../codec/dots.ts";
+import { decodeHeader, KIND } from "../codec/frame.ts";
+import { compareVersions, decodeVersion, encodeVersion } from "../codec/version.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { SharedReplica } from "./contract.ts";
 
@@ -105,6 +107,25 @@ export function readMessage(data: unknown): Message | undefined {
   return isWhole ? (data as Message) : undefined;
 }
 
+/** Frames on their way to the medium. */
+export interface Written {
+  readonly frames: Iterable<Uint8Array>;
+  /** Instead of all that is there, not after it. */
+  readonly isWhole: boolean;
+  /** Whether it survives a loss of power from then on. */
+  readonly sync: boolean;
+}
+
+/** What a medium has that has these frames after those of version `before`: they may have been taken long ago, and lack what the replica holds by now. */
+export function versionOf(frames: Iterable<Uint8Array>, before?: Uint8Array): Uint8Array {
+  const version = new SeenDots(before && decodeVersion(before));
+  for (const frame of frames) {
+    const { vector, end = NO_DOTS.exceptions } = decodeHeader(frame, [KIND.entries, KIND.journal]);
+    version.adopt({ vector, exceptions: end }, "");
+  }
+  return encodeVersion(version);
+}
+
 /** The leader's part: hands out what it keeps, and keeps what the others write. */
 export class Leader {
   readonly #term: number;
@@ -146,9 +167,10 @@ export class Leader {
     }
   }
 
-  /** Runs `write`, which keeps all that the replica holds at this moment, and tells the others when it has. */
-  async keeping(sync: boolean, write: () => Promise<void>): Promise<void> {
-    const [version, base] = [this.#replica.version(), this.#kept];
+  /** Runs `write`, which keeps these frames, and tells the others when it has. */
+  async keeping({ frames, isWhole, sync }: Written, write: () => Promise<void>): Promise<void> {
+    const base = this.#kept;
+    const version = versionOf(frames, isWhole ? undefined : base);
     const delta = this.#followers.size > 0 ? this.#replica.deltaSince(base) : undefined;
     await write();
     this.#kept = version;
