@@ -7,7 +7,8 @@ import { TAG } from "../codec/tags.ts";
 import { NO_REPLICA } from "../engine/columns.ts";
 import { readableOf } from "./readable.ts";
 import { ColumnWriter, type EntryReader } from "./row-columns.ts";
-import type { SqliteValue } from "./sqlite-client.ts";
+import type { Connection, SqliteValue } from "./sqlite-client.ts";
+import type { Statements } from "./sqlite-tables.ts";
 
 /** A row as `load` gives it. */
 export type StoredRow = readonly unknown[];
@@ -102,6 +103,17 @@ export function columnsOfStored(
   return writer.finish(used);
 }
 
+/** The replica ids that the numbers in rows stand for. */
+export function readIds(connection: Connection, { replicas }: Statements): Map<number, Uint8Array> {
+  const rows = connection.rows(replicas);
+  return new Map(rows.map(([number, id]) => [storedNumber(number), storedBytes(id)]));
+}
+
+/** The key of a row, for messages. */
+export function keyName([key]: StoredRow): string {
+  return key instanceof Uint8Array ? JSON.stringify(new TextDecoder().decode(key)) : String(key);
+}
+
 /** Bytes as they come from any client. */
 export function storedBytes(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value;
@@ -111,7 +123,7 @@ export function storedBytes(value: unknown): Uint8Array {
 }
 
 /** A whole number from 0, as it comes from any client. */
-export function storedNumber(value: unknown): number {
+function storedNumber(value: unknown): number {
   const number = typeof value === "bigint" ? Number(value) : value;
   if (!Number.isSafeInteger(number) || (number as number) < 0)
     throw corrupt("a column that should have a number has none");

@@ -11,11 +11,13 @@ import {
   columnsOfStored,
   commonWriter,
   fillCommon,
+  keyName,
+  readIds,
   storedBytes,
-  storedNumber,
   type StoredRow,
   valuesOf,
 } from "./sqlite-rows.ts";
+import { salvageTables } from "./sqlite-salvage.ts";
 import {
   COMMON_WIDTH,
   FORMAT,
@@ -110,7 +112,7 @@ export class StoreTables {
   load(): Uint8Array[] {
     return this.#connection.read(() => {
       const frames: Uint8Array[] = [];
-      const ids = this.#readIds();
+      const ids = readIds(this.#connection, this.#statements);
       let batch: StoredRow[] = [];
       const flush = (): void => {
         if (batch.length > 0) frames.push(this.#frameOf(batch, ids));
@@ -155,65 +157,9 @@ export class StoreTables {
     });
   }
 
-  /** Reads past damage: from the first key on, and, where that ends early, from the last one back. */
-  *salvage(): Generator<Uint8Array | LostBytes, void, undefined> {
-    const ids = new Map<number, Uint8Array>();
-    const lost = (what: string, error: unknown): LostBytes => ({
-      offset: 0,
-      byteCount: 0,
-      reason: `${what}: ${error instanceof Error ? error.message : String(error)}`,
-    });
-    try {
-      for (const [number, id] of this.#readIds()) ids.set(number, id);
-    } catch (error) {
-      yield lost("the replica ids", error);
-    }
-    const seen = new Set<string>();
-    for (const sql of [this.#statements.loadByKey, this.#statements.loadFromLast]) {
-      let failure: LostBytes | undefined;
-      const rows: StoredRow[] = [];
-      try {
-        for (const row of this.#connection.statement(sql).iterate()) {
-          const name = rowName(row);
-          if (seen.has(name)) continue;
-          seen.add(name);
-          rows.push(row);
-        }
-      } catch (error) {
-        failure = lost("some entries", error);
-      }
-      for (let at = 0; at < rows.length; at += FRAME_ROWS) {
-        yield* this.#salvageRows(rows.slice(at, at + FRAME_ROWS), ids, lost);
-      }
-      if (failure === undefined) break;
-      yield failure;
-    }
-    try {
-      for (const [, state] of this.#connection.rows(this.#statements.states)) {
-        yield storedBytes(state);
-      }
-    } catch (error) {
-      yield lost("the states", error);
-    }
-  }
-
-  *#salvageRows(
-    rows: readonly StoredRow[],
-    ids: ReadonlyMap<number, Uint8Array>,
-    lost: (what: string, error: unknown) => LostBytes,
-  ): Generator<Uint8Array | LostBytes, void, undefined> {
-    try {
-      yield this.#engine.encodeEntries(columnsOfStored(rows, ids));
-    } catch (error) {
-      const [only] = rows;
-      if (rows.length === 1 && only !== undefined) {
-        yield lost(`the entry of ${keyName(only)}`, error);
-        return;
-      }
-      const middle = Math.ceil(rows.length / 2);
-      yield* this.#salvageRows(rows.slice(0, middle), ids, lost);
-      yield* this.#salvageRows(rows.slice(middle), ids, lost);
-    }
+  /** Reads past damage. */
+  salvage(): Generator<Uint8Array | LostBytes, void, undefined> {
+    return salvageTables(this.#connection, this.#statements, this.#engine);
   }
 
   /** Runs `body` in a transaction, unless somebody else has written since. */
@@ -328,7 +274,10 @@ export class StoreTables {
 
   #numberOf(id: Uint8Array): number {
     this.#numbers ??= new Map(
-      Array.from(this.#readIds(), ([number, stored]) => [idText(stored), number] as const),
+      Array.from(
+        readIds(this.#connection, this.#statements),
+        ([number, stored]) => [idText(stored), number] as const,
+      ),
     );
     const name = idText(id);
     const known = this.#numbers.get(name);
@@ -338,11 +287,6 @@ export class StoreTables {
     this.#connection.run(this.#statements.addReplica, number, id);
     this.#numbers.set(name, number);
     return number;
-  }
-
-  #readIds(): Map<number, Uint8Array> {
-    const rows = this.#connection.rows(this.#statements.replicas);
-    return new Map(rows.map(([number, id]) => [storedNumber(number), storedBytes(id)]));
   }
 
   #lastPlace(): number {
@@ -399,15 +343,4 @@ function heldOf(lastGeneration: unknown, states: readonly Uint8Array[]): Held {
     tailBytes: tail.reduce((sum, { length }) => sum + length, 0),
     nextPlace: undefined,
   };
-}
-
-/** Tells rows apart, also those whose key is not what it should be. */
-function rowName([key, isPrefix]: StoredRow): string {
-  const name = key instanceof Uint8Array ? idText(key) : `${typeof key} ${String(key)}`;
-  return `${String(isPrefix)} ${name}`;
-}
-
-/** The key of a row, for messages. */
-function keyName([key]: StoredRow): string {
-  return key instanceof Uint8Array ? JSON.stringify(new TextDecoder().decode(key)) : String(key);
 }
