@@ -52,6 +52,7 @@ export {
 } from "./persistence/copy.ts";
 export {
   joinStates,
+  type JournalAttributes,
   type JournalHeader,
   readJournal,
   splitJournal,

@@ -25,9 +25,9 @@ import {
   renameStore,
   renewEpoch,
 } from "./store/identity.ts";
-import { asStoreError, Keeper } from "./store/keeper.ts";
+import { asStoreError, Keeper, type KeeperListener } from "./store/keeper.ts";
 import { PersistentStore } from "./store/store.ts";
-import { takeIn } from "./store/take-in.ts";
+import { takeIn, takeInSnapshot } from "./store/take-in.ts";
 
 /**
  * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
@@ -73,6 +73,7 @@ export async function openOn(machine: Machine, options: OpenOptions): Promise<Pe
   try {
     await persistence.open({ access: readOnly ? "read" : "write", engine });
     isOpen = true;
+    signal?.throwIfAborted();
     await opening.load();
     const store = await opening.finish();
     if (connectors.length > 0) store.connect(connectors, token, machine);
@@ -152,7 +153,13 @@ class Opening {
           },
           this.#loaded,
         );
-    if (keeper !== undefined) await persistence.share?.(this.#shared(keeper));
+    if (keeper !== undefined) {
+      await persistence.share?.(this.#shared(keeper));
+      // Its next number must not be given twice, whatever becomes of the writes of this time.
+      const isRelaxed = durability !== "strict" && persistence.share === undefined;
+      if (isRelaxed && this.#ownCounter() > 0) await keeper.mark();
+    }
+    this.#options.signal?.throwIfAborted();
     this.#store = new PersistentStore({
       dictionary: this.dictionary,
       persistence,
@@ -161,7 +168,6 @@ class Opening {
       attributes: this.#attributes,
       driftMaxMs: this.#options.driftMaxMs ?? DRIFT_MAX_MS,
       now: this.#options.clock ?? Date.now,
-      hasWritten: this.#ownCounter() > 0,
     });
     return this.#store;
   }
@@ -182,15 +188,19 @@ class Opening {
     else if (wasLeft) renewEpoch(attributes);
     if (isNew) return;
 
-    if (!isNameless && !isCopy && !wasLeft) {
-      if (replicaId === undefined || this.dictionary.replicaId === replicaId.toLowerCase()) return;
+    const hasUsed = replicaId !== undefined && this.#counterOf(replicaId.toLowerCase()) > 0;
+    if (isNameless || isCopy || wasLeft) {
+      // An id that was written under here is not used again, whoever asks for it.
+      const next = replicaId === undefined || hasUsed ? randomReplicaId() : replicaId;
+      this.#takeNewId(next, !isNameless);
+    } else if (replicaId !== undefined && !hasUsed) {
       if (this.#ownCounter() > 0) {
         throw invalid(
           `the store has the replica id ${this.dictionary.replicaId}; open it without \`replicaId\``,
         );
       }
+      internalsOf(this.dictionary).setReplicaId(replicaId);
     }
-    this.#takeNewId(replicaId ?? randomReplicaId(), !isNameless);
   }
 
   #takeNewId(replicaId: string, isFound: boolean): void {
@@ -203,8 +213,11 @@ class Opening {
   }
 
   #ownCounter(): number {
-    const { dictionary } = this;
-    return lastCounter(decodeVersion(dictionary.version()), dictionary.replicaId);
+    return this.#counterOf(this.dictionary.replicaId);
+  }
+
+  #counterOf(replicaId: string): number {
+    return lastCounter(decodeVersion(this.dictionary.version()), replicaId);
   }
 
   #report(report: Report): void {
@@ -213,7 +226,7 @@ class Opening {
     this.#emitter.emit("report", report);
   }
 
-  #keeperListener(): ConstructorParameters<typeof Keeper>[0]["listener"] {
+  #keeperListener(): KeeperListener {
     const { onAppend, onCompact, onError } = this.#options.hooks ?? {};
     const emitter = this.#emitter;
     return {
@@ -250,7 +263,7 @@ class Opening {
       },
       snapshot: () => [...dictionary.snapshotParts()],
       reread: (parts) => {
-        dictionary.reread(parts);
+        takeInSnapshot(engine, dictionary, parts);
         keeper.touch();
       },
       flush: ({ sync }) => keeper.flush(sync),
@@ -261,7 +274,7 @@ class Opening {
             internalsOf(kept).entries.replay(frame);
             this.#attributes.load(readJournal(frame)?.attributes ?? []);
           }
-          takeIn(dictionary, kept);
+          takeIn(engine, dictionary, kept);
         } finally {
           kept.close();
         }

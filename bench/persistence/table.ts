@@ -5,14 +5,16 @@ import { amount, divided, HEADINGS, judge, markdown, ratio, reasonsOf } from "..
 import type { Report } from "../table.ts";
 import type { PersistenceGoal, PersistenceRow } from "./rows.ts";
 
-/** The machine and its disk in a sentence, the table, and why numbers are missing. The goals are those of the first column. */
+/** The machine and its disk in a sentence, the table, and why numbers are missing. Columns of which nothing was measured are left out; the goals are those of the native engine. */
 export function renderPersistence(
   { machine, results }: Report,
   rows: readonly PersistenceRow[],
-  columns: readonly string[],
+  allColumns: readonly string[],
 ): string {
   const heading = (column: string) => HEADINGS[column] ?? column;
+  const columns = allColumns.filter((column) => results.some((each) => each.column === column));
   const [judged = ""] = columns;
+  const hasGoals = judged === "native";
   const head = [
     "workload",
     "entries",
@@ -20,7 +22,7 @@ export function renderPersistence(
     "beside",
     `it takes, ${heading(judged)}`,
     ...columns.map((column) => `${heading(column)} ÷ it`),
-    `goal ${heading(judged)}`,
+    ...(hasGoals ? [`goal ${heading(judged)}`] : []),
   ];
   const body = rows.flatMap((row) =>
     row.sizes.flatMap((size) => {
@@ -35,7 +37,7 @@ export function renderPersistence(
           row.beside ?? "",
           row.beside === undefined ? "" : amount(find(judged)?.beside, row.unit),
           ...columns.map((column) => ratio(divided(find(column)?.value, find(column)?.beside))),
-          row.goal === undefined ? "" : verdict(row.goal, find(judged)),
+          ...(hasGoals ? [row.goal === undefined ? "" : verdict(row.goal, find(judged))] : []),
         ],
       ];
     }),

@@ -4,7 +4,7 @@
  * TinyBase's file persister, and its SQLite persister in JSON mode, keep all of the store in one text. Its tabular mode keeps rows, without what a replica needs to merge.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -99,6 +99,10 @@ async function fileKeepers(kept: Kept, folder: string): Promise<Keepers> {
     assertKept: (row, cell, value) => {
       const tables = JSON.parse(readFileSync(file, "utf8"))[0][0];
       assert.equal(tables[TABLE][0][row][0][cell][0], value);
+      // Else our next write would wait for the disk to be done with this one, which TinyBase itself does not.
+      const descriptor = openSync(file, "r+");
+      fsyncSync(descriptor);
+      closeSync(descriptor);
     },
     close: () => closeAll(ours, persister),
   };

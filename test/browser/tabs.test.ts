@@ -112,6 +112,21 @@ describe.skipIf(browserAbsence !== "")("tabs in Chromium", () => {
     for (const tab of tabs) expect((await ask(tab, "state")).unflushedCount).toBe(0);
   });
 
+  test("a tab that has not seen what the leading one collected reads all anew, and loses nothing", async () => {
+    const [first, second] = [await openTab(), await openTab()];
+    await ask(second, "write", "second/", 0, 2);
+    expect(await ask(first, "collect")).toBe(1);
+    await ask(second, "write", "second/", 2, 4);
+    expect((await settled([first, second])).size).toBe(4);
+    // And the other way round: the leading tab is the one that has not seen it.
+    expect(await ask(second, "collect")).toBe(1);
+    await ask(first, "write", "first/", 0, 2);
+    expect((await settled([first, second])).size).toBe(6);
+    await first.close();
+    await ask(second, "write", "second/", 4, 6);
+    expect((await ask(second, "state")).size).toBe(8);
+  });
+
   test("a tab that is closed cleanly gives the lead to the next one, with all that was written", async () => {
     const [first, second] = [await openTab(), await openTab()];
     await ask(first, "set", "first", "1");

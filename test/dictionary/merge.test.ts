@@ -362,7 +362,10 @@ onEachEngine((make) => {
       b.subscribe({}, (changes) => told.push(...changes));
       const { frame, atHead } = internalsOf(a).entries.changesSince(0);
       expect(atHead).toBe(true);
-      expect(internalsOf(b).merge(frame, { adopt: true })).toMatchObject({ applied: 1, complete: true });
+      expect(internalsOf(b).merge(frame, { adopt: true })).toMatchObject({
+        applied: 1,
+        complete: true,
+      });
       expect(told).toEqual([{ key: "x", previous: undefined, value: 1 }]);
       expectEqual(a, b);
       expect(() => internalsOf({} as Dictionary)).toThrow(TypeError);

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { open, type Report, type Store } from "lastwrite";
+import { open, type Report, salvage, type Store } from "lastwrite";
 import { filePersistence } from "lastwrite/persistence/file";
 import { afterAll, describe, expect, test } from "vitest";
 
@@ -120,6 +120,27 @@ describe("the file of a store", () => {
       }
       expect(readFileSync(file, "utf8")).toBe(text);
     }
+  });
+
+  test("that is damaged says where, stays as it is, and gives the rest to salvage()", async () => {
+    const file = path.join(newFolder(), "store.lw");
+    for (const key of ["a", "b", "c", "d"]) await written(file, key);
+    const bytes = readFileSync(file);
+    const at = bytes.indexOf("LW", bytes.length >> 1) + 3;
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    writeFileSync(file, bytes);
+    const error = await failure(() => opened(file));
+    expect(error).toMatchObject({ code: "store-corrupt", damage: { file } });
+    expect(readFileSync(file).equals(bytes)).toBe(true);
+
+    const { frame, keyCount, lost } = await salvage(filePersistence(file), { engine });
+    expect(keyCount).toBe(3);
+    expect(lost).toHaveLength(1);
+    const other = path.join(newFolder(), "other.lw");
+    const store = await opened(other);
+    store.merge(frame);
+    expect([...store.keys()]).toHaveLength(3);
+    await store.close();
   });
 
   test("of a later version is store-newer, and stays as it is", async () => {

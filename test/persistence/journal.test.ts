@@ -270,7 +270,7 @@ function randomHistory(
     } else if (random.once(6)) {
       for (const one of all) for (const other of all) merge(one, other, now);
       if (random.once(2)) random.pick(all).collectTombstones(own.version(), now);
-    } else if (random.once(4)) {
+    } else if (random.once(3)) {
       merge(dictionary, random.pick(all), now);
     } else {
       write(dictionary, random, now);

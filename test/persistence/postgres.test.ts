@@ -1,24 +1,29 @@
 import { randomUUID } from "node:crypto";
 
 import { postgresPersistence, type PostgresClient } from "lastwrite/persistence/postgres";
-import { afterAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 
 import { testPersistence } from "../suites/test-persistence.ts";
-import { absence, makeDatabase } from "./postgres-server.ts";
+import { absence, makeDatabase, type TestDatabase } from "./postgres-server.ts";
 
-if (absence === undefined) {
-  const database = await makeDatabase();
-  describe("PostgreSQL", () => {
+describe.skipIf(absence !== undefined)(
+  `PostgreSQL${absence === undefined ? "" : ` (${absence})`}`,
+  () => {
+    let database: TestDatabase;
+    let pool: PostgresClient;
+    let sql: PostgresClient;
+    beforeAll(async () => {
+      database = await makeDatabase();
+      pool = database.pool(10);
+      sql = database.sql();
+    });
     afterAll(() => database[Symbol.asyncDispose]());
-    const pool = database.pool(10);
-    const sql = database.sql();
+
     conforms("pg Pool", async () => pool);
     conforms("postgres", async () => sql);
     conforms("pg Client", () => database.client());
-  });
-} else {
-  test.skip(`PostgreSQL (${absence})`, () => {});
-}
+  },
+);
 
 /** A store of its own in the one database, for each test. */
 function conforms(name: string, clientOf: () => Promise<PostgresClient>): void {

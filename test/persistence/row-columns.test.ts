@@ -1,115 +1,73 @@
-/** Rows as columns, and what other programs read in them. */
+/** Entries from the columns of an engine and back into such columns. */
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { tagged } from "../../ts/codec/tagged.ts";
-import type { Value } from "../../ts/codec/value.ts";
-import type { EntryRow } from "../../ts/dictionary/rows.ts";
-import {
-  columnsOf,
-  dotColumn,
-  readableOf,
-  rowOf,
-  stampColumn,
-} from "../../ts/persistence/row-columns.ts";
+import { columnsOfEntries, NO_REPLICA } from "../../ts/engine/columns.ts";
+import { afterPrefix, ColumnWriter, EntryReader } from "../../ts/persistence/row-columns.ts";
 
+// So few that entries share them.
 const replicaId = fc
-  .uint8Array({ minLength: 16, maxLength: 16 })
-  .map((bytes) => Buffer.from(bytes).toString("hex"));
+  .integer({ min: 0, max: 5 })
+  .map((first) => first.toString(16).padStart(2, "0").repeat(16));
+const dot = fc.record({ replicaId, counter: fc.integer({ min: 1, max: 2 ** 53 - 1 }) });
 const stamp = fc.record({
   millis: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
   counter: fc.integer({ min: 0, max: 2 ** 16 - 1 }),
   replicaId,
 });
-const dot = fc.record({ replicaId, counter: fc.integer({ min: 1, max: 2 ** 40 - 1 }) });
-const row = fc.record({
-  key: fc.string({ unit: "binary" }),
-  kind: fc.constantFrom("value" as const, "tombstone" as const, "prefix" as const),
-  bytes: fc.uint8Array({ minLength: 1 }),
-  stamp,
-  dot,
-  origin: fc.option(dot),
-});
+const meta = { stamp, dot, origin: fc.option(dot, { nil: undefined }) };
+const entry = fc.oneof(
+  fc.record({
+    key: fc.string({ unit: "grapheme" }),
+    isPrefix: fc.constant(false),
+    value: fc.option(fc.oneof(fc.string(), fc.double(), fc.boolean()), { nil: undefined }),
+    ...meta,
+  }),
+  fc.record({
+    key: fc.string({ unit: "grapheme" }).map((key) => `${key}/`),
+    isPrefix: fc.constant(true),
+    value: fc.constant(undefined),
+    ...meta,
+  }),
+);
 
-describe("columns of a row", () => {
-  test("give the row back", () => {
+describe("entries that are read from columns", () => {
+  test("give the same columns when they are written, whatever the order of the ids", () => {
     fc.assert(
-      fc.property(row, (given) => {
-        const bytes = given.kind === "value" ? given.bytes : new Uint8Array(0);
-        const entry: EntryRow = { ...given, bytes };
-        expect(rowOf(columnsOf(entry))).toEqual(entry);
+      fc.property(fc.array(entry), fc.boolean(), (entries, isBackwards) => {
+        const columns = columnsOfEntries(entries);
+        expect(Buffer.from(rewritten(columns, isBackwards))).toEqual(Buffer.from(columns));
       }),
     );
   });
 
-  test("of a stamp compare as stamps do", () => {
-    fc.assert(
-      fc.property(stamp, stamp, (a, b) => {
-        const difference =
-          a.millis - b.millis ||
-          a.counter - b.counter ||
-          Number(a.replicaId > b.replicaId) - Number(a.replicaId < b.replicaId);
-        expect(Buffer.compare(stampColumn(a), stampColumn(b))).toBe(Math.sign(difference));
-      }),
-    );
-  });
-
-  test("of a dot are the replica id and then the counter, big-endian", () => {
-    const column = dotColumn({ replicaId: "0f".repeat(16), counter: 0x01_02030405 });
-    expect(Buffer.from(column).toString("hex")).toBe(`${"0f".repeat(16)}0000000102030405`);
-  });
-
-  test("of another shape are refused", () => {
-    const columns = columnsOf({
-      key: "a",
-      kind: "value",
-      bytes: Uint8Array.of(1),
-      stamp: { millis: 1, counter: 2, replicaId: "01".repeat(16) },
-      dot: { replicaId: "01".repeat(16), counter: 3 },
-      origin: null,
-    });
-    const wrong = [
-      { ...columns, kind: 3 },
-      { ...columns, bytes: null },
-      { ...columns, kind: 1 },
-      { ...columns, stamp: columns.stamp.subarray(1) },
-      { ...columns, stamp: new Uint8Array(24).fill(0xff), kind: 4 },
-      { ...columns, dot: columns.dot.subarray(1) },
-      { ...columns, origin: new Uint8Array(0) },
-      { ...columns, key: Uint8Array.of(0xff) },
-    ];
-    for (const other of wrong) {
-      expect(() => rowOf(other)).toThrow(expect.objectContaining({ code: "corrupt-bytes" }));
-    }
+  test("lie at any place of a buffer", () => {
+    const columns = columnsOfEntries(fc.sample(entry, { numRuns: 20, seed: 1 }));
+    const shifted = new Uint8Array(columns.length + 3);
+    shifted.set(columns, 3);
+    expect(Buffer.from(rewritten(shifted.subarray(3), false))).toEqual(Buffer.from(columns));
   });
 });
 
-describe("what other programs read", () => {
-  const cases: readonly (readonly [Value, string, unknown])[] = [
-    [null, "null", null],
-    [true, "boolean", true],
-    [1.5, "number", 1.5],
-    [-0, "number", 0],
-    [Number.NaN, "number", "NaN"],
-    [-Infinity, "number", "-Infinity"],
-    [2n ** 63n - 1n, "bigint", 2n ** 63n - 1n],
-    [2n ** 63n, "bigint", "9223372036854775808"],
-    ["text", "text", "text"],
-    ["a\0b\uD800", "text", "a\uFFFDb\uFFFD"],
-    [Uint8Array.of(1, 2), "bytes", Uint8Array.of(1, 2)],
-    [new Date(0), "date", "1970-01-01T00:00:00.000Z"],
-    [[1, "a", null], "json", '[1,"a",null]'],
-    [
-      { b: 5n, a: [Uint8Array.of(255), Number.NaN, true] },
-      "json",
-      '{"b":"5","a":["ff","NaN",true]}',
-    ],
-    [JSON.parse('{"__proto__":{"x":"\\u0000"}}') as Value, "json", '{"__proto__":{"x":"\uFFFD"}}'],
-    [tagged("decimal", "0.10"), "json", '{"type":"decimal","text":"0.10"}'],
-  ];
-
-  test.each(cases)("of %o", (value, type, readable) => {
-    expect(readableOf(value)).toStrictEqual({ type, value: readable });
-  });
+test("the key after a prefix is greater than all keys that begin with it, and no greater than others", () => {
+  const after = (prefix: string): string =>
+    Buffer.from(afterPrefix(Buffer.from(prefix))).toString("hex");
+  expect(after("a/")).toBe(Buffer.from("a0").toString("hex"));
+  expect(after("")).toBe("ff");
 });
+
+function rewritten(columns: Uint8Array, isBackwards: boolean): Uint8Array {
+  const entries = new EntryReader(columns);
+  const ids = entries.ids.map((id) => Buffer.from(id).toString("hex"));
+  const place = (index: number): number => (isBackwards ? ids.length - 1 - index : index);
+  const writer = new ColumnWriter(entries.count);
+  for (let at = 0; at < entries.count; at++) {
+    writer.next(entries.tag(at), entries.key(at), entries.payload(at));
+    writer.stamp(entries.millis(at), entries.counter(at), place(entries.replica(at)));
+    writer.dot(place(entries.dotReplica(at)), entries.dotCounter(at));
+    const origin = entries.originReplica(at);
+    if (origin !== NO_REPLICA) writer.origin(place(origin), entries.originCounter(at));
+  }
+  return writer.finish(isBackwards ? ids.toReversed() : ids);
+}

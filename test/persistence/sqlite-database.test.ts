@@ -8,6 +8,7 @@ import { loadEngine, open, type Report, type Store, tagged, type Value } from "l
 import { sqlitePersistence } from "lastwrite/persistence/sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { numberFromEnvironment } from "../suites/random.ts";
 import { temporaryFolder } from "./sqlite-places.ts";
 
 const engine = await loadEngine();
@@ -226,17 +227,20 @@ describe("a transaction of the user", () => {
   });
 });
 
+/** SQLITE_KEYS=1000000 asks for a million. */
+const KEY_COUNT = numberFromEnvironment("SQLITE_KEYS") ?? 50_000;
+
 describe("what a write costs", () => {
   test("one key of many adds less than 10 kB to the log of the database", async () => {
     const store = await open({ persistence: sqlitePersistence(database), engine });
-    for (let at = 0; at < 50_000; at++) store.set(`users/${at}/name`, `name ${at}`);
+    for (let at = 0; at < KEY_COUNT; at++) store.set(`users/${at}/name`, `name ${at}`);
     await store.flush();
     database.pragma("wal_autocheckpoint = 0");
     database.pragma("wal_checkpoint(truncate)");
     let before = 0;
     const grown: number[] = [];
     for (let at = 0; at < 200; at++) {
-      store.set(`users/${(at * 7919) % 50_000}/name`, `other ${at}`);
+      store.set(`users/${(at * 7919) % KEY_COUNT}/name`, `other ${at}`);
       await store.flush();
       const { size } = statSync(path.join(folder.path, "app.db-wal"));
       grown.push(size - before);

@@ -6,7 +6,7 @@ import path from "node:path";
 import BetterSqlite from "better-sqlite3";
 import { loadEngine, open, salvage } from "lastwrite";
 import { type SqliteClient, sqlitePersistence } from "lastwrite/persistence/sqlite";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { temporaryFolder } from "./sqlite-places.ts";
 
@@ -110,6 +110,23 @@ describe("a write", () => {
     other.close();
   });
 
+  test("to one store under two spellings of its name is left to the first, whoever opens", async () => {
+    const named = (client: SqliteClient, store: string): ReturnType<typeof open> =>
+      open({ ...strict, persistence: sqlitePersistence(client, { store }) });
+    const first = await named(database, "Notes");
+    first.set("a", 1);
+    await first.flush();
+    const other = new BetterSqlite(file, { timeout: 0 });
+    for (const client of [database, other]) {
+      await expect(named(client, "notes")).rejects.toMatchObject({ code: "store-locked" });
+    }
+    await first.close();
+    const again = await named(other, "NOTES");
+    expect(again.get("a")).toBe(1);
+    await again.close();
+    other.close();
+  });
+
   test("on a connection that was closed says that it cannot be used", async () => {
     const store = await open({ ...strict, persistence: sqlitePersistence(database) });
     database.close();
@@ -189,6 +206,21 @@ describe("opening", () => {
   );
 });
 
+describe("closing", () => {
+  test("gives back what it can, and tells what it could not as a store's error", async () => {
+    const persistence = sqlitePersistence(file);
+    await persistence.open({ access: "write", engine });
+    const close = vi.spyOn(BetterSqlite.prototype, "close").mockImplementationOnce(() => {
+      throw new BetterSqlite.SqliteError("unable to close", "SQLITE_BUSY");
+    });
+    await expect(persistence.close()).rejects.toMatchObject({ code: "storage-unavailable" });
+    (close.mock.contexts[0] as BetterSqlite.Database).close();
+    const store = await open({ ...strict, persistence });
+    store.set("a", 1);
+    await store.close();
+  });
+});
+
 describe("damage", () => {
   test("in a row names its key, and salvage gives the others", async () => {
     await written(Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`k/${at}`, at])));
@@ -201,6 +233,18 @@ describe("damage", () => {
     const { keyCount, lost } = await salvage(persistence, { engine });
     expect(keyCount).toBe(4999);
     expect(lost).toEqual([{ offset: 0, byteCount: 0, reason: expect.stringContaining("k/7") }]);
+  });
+
+  test("in keys is told of each row that has it", async () => {
+    await written({ a: 1, b: 2, c: 3, d: 4 });
+    database.exec("update lastwrite_entries set key = cast(key as text) where key < x'64'");
+    const { keyCount, lost } = await salvage(sqlitePersistence(database), { engine });
+    expect(keyCount).toBe(1);
+    expect(lost.map(({ reason }) => reason.slice(0, 14))).toEqual([
+      "the entry of a",
+      "the entry of b",
+      "the entry of c",
+    ]);
   });
 
   test("in the middle of the file leaves what is before and behind it", async () => {

@@ -196,6 +196,143 @@ describe("a place that fails for good", () => {
   );
 });
 
+describe("a place that is slow", () => {
+  /** Appends wait for `go`. */
+  function slow(place = memoryPersistence()): { persistence: Persistence; go: () => void } {
+    const waiting: (() => void)[] = [];
+    const persistence: Persistence = {
+      name: "a slow place",
+      open: (context) => place.open(context),
+      load: () => place.load(),
+      async append(frame, context) {
+        await new Promise<void>((resolve) => {
+          waiting.push(resolve);
+        });
+        await place.append(frame, context);
+      },
+      replace: (frames) => place.replace(frames),
+      close: () => place.close(),
+    };
+    return { persistence, go: () => waiting.shift()?.() };
+  }
+
+  test("a write whose time comes while another one is under way is not forgotten", async () => {
+    const { persistence, go } = slow();
+    const store = await open({ persistence, engine, flushIntervalMs: 0 });
+    const flushed: number[] = [];
+    let next = (): void => {};
+    store.on("flush", ({ changeCount }) => {
+      flushed.push(changeCount);
+      next();
+    });
+    const untilFlushed = (): Promise<void> => new Promise((resolve) => (next = resolve));
+    store.set("a", 1);
+    await turnsOfTimers();
+    store.set("b", 2);
+    await turnsOfTimers();
+    const first = untilFlushed();
+    go();
+    await first;
+    await turnsOfTimers();
+    const second = untilFlushed();
+    go();
+    await second;
+    expect(flushed).toEqual([1, 1]);
+    expect(store.unflushedCount).toBe(0);
+    const closing = store.close();
+    await turnsOfTimers();
+    go();
+    await closing;
+  });
+
+  test("a fold that fails beside a flush is not the failure of the flush", async () => {
+    const place = memoryPersistence();
+    const { persistence, go } = slow(place);
+    const folding: ((error: Error) => void)[] = [];
+    const aside: Persistence = {
+      ...persistence,
+      replacesAside: true,
+      replace: () => new Promise((_, reject) => folding.push(reject)),
+    };
+    const errors: string[] = [];
+    const store = await open({
+      persistence: aside,
+      engine,
+      durability: "strict",
+      hooks: { onError: ({ code }) => errors.push(code) },
+    });
+    store.set("a", "x".repeat(300_000));
+    const first = store.flush();
+    await turnsOfTimers();
+    go();
+    await first;
+    await turnsOfTimers();
+    expect(folding).toHaveLength(1);
+    store.set("b", 2);
+    const second = store.flush();
+    await turnsOfTimers();
+    folding[0]?.(new LastwriteError("store-full", "no space for another file"));
+    await turnsOfTimers();
+    go();
+    await second;
+    expect(errors).toEqual(["store-full"]);
+    const closing = store.close();
+    await turnsOfTimers();
+    go();
+    await closing;
+    const again = await open({ persistence: memoryPersistence({ of: place }), engine });
+    expect(again.get("b")).toBe(2);
+    await again.close();
+  });
+});
+
+describe("ids", () => {
+  test.each([undefined, "ab".repeat(16)])(
+    "a number that others may know is not given again after a crash (replica id %s)",
+    async (replicaId) => {
+      const place = memoryPersistence();
+      const options = { engine, ...(replicaId !== undefined && { replicaId }) };
+      const first = await open({ ...options, persistence: place });
+      first.set("a", 1);
+      await first.close();
+      const peer = createDictionary({ engine });
+
+      // Dies before anything of it is kept, but after it was handed out.
+      const dying = await open({ ...options, persistence: place, flushIntervalMs: 1_000_000 });
+      dying.set("x", "lost here");
+      peer.merge(dying.deltaSince());
+      await place.close();
+
+      for (let time = 0; time < 2; time++) {
+        const store = await open({ ...options, persistence: place });
+        store.set(`own/${time}`, time);
+        store.merge(peer.deltaSince(store.version()));
+        peer.merge(store.deltaSince(peer.version()));
+        expect(store.digest()).toBe(peer.digest());
+        expect(store.get("x")).toBe("lost here");
+        await store.close();
+      }
+      peer.close();
+    },
+  );
+
+  test("a re-read that keeps writes makes the replica id known", async () => {
+    const store = await open({ persistence: memoryPersistence(), engine });
+    const [writer, other] = [createDictionary({ engine }), createDictionary({ engine })];
+    writer.set("rescued", 1);
+    store.merge(writer.deltaSince());
+    expect(store.replicaId).toBeUndefined();
+    other.set("gone", 1);
+    other.delete("gone");
+    other.collectTombstones(other.version());
+    expect(store.reread(other.snapshot()).applied).toBe(1);
+    expect(store.replicaId).toMatch(/^[0-9a-f]{32}$/u);
+    await store.close();
+    writer.close();
+    other.close();
+  });
+});
+
 describe("durability", () => {
   test("strict syncs every frame; relaxed the first and the last", async () => {
     for (const [durability, expected] of [
@@ -322,6 +459,38 @@ describe("options", () => {
     await store.close();
   });
 
+  test("opening is given up at whatever moment the signal says so", async () => {
+    for (const moment of ["open", "load"] as const) {
+      const place = memoryPersistence();
+      const controller = new AbortController();
+      const aborting: Persistence = {
+        ...failing(place),
+        async open(context) {
+          await place.open(context);
+          if (moment === "open") controller.abort(new Error("enough"));
+        },
+        async *load() {
+          if (moment === "load") controller.abort(new Error("enough"));
+          yield* place.load();
+        },
+      };
+      const { signal } = controller;
+      await expect(open({ persistence: aborting, engine, signal })).rejects.toThrow("enough");
+      const store = await open({ persistence: place, engine });
+      await store.close();
+    }
+  });
+
+  test("a place that cannot be closed is said so, and the store is closed all the same", async () => {
+    const place = memoryPersistence();
+    const broken = { ...failing(place), close: () => Promise.reject(new Error("nope")) };
+    const store = await open({ persistence: broken, engine });
+    let isClosed = false;
+    store.on("close", () => (isClosed = true));
+    await expect(store.close()).rejects.toMatchObject({ code: "storage-unavailable" });
+    expect(isClosed).toBe(true);
+  });
+
   test("a replica id is for stores that have none", async () => {
     const place = memoryPersistence();
     const replicaId = "ab".repeat(16);
@@ -358,4 +527,13 @@ function changesOf(frame: Uint8Array): { key: string; value: Value }[] {
   return decodeEntries(engine, frame).flatMap(({ key, value }) =>
     value === undefined ? [] : [{ key, value }],
   );
+}
+
+/** Until timers that were due had their turn, and what they caused. */
+async function turnsOfTimers(): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
+    });
+  }
 }

@@ -1,7 +1,7 @@
 /** The steps that tabs with one store go through, without tabs: random networks of them, with a medium that is slow and tabs that die. */
 
 import * as fc from "fast-check";
-import { createDictionary, type Dictionary, loadEngine } from "lastwrite";
+import { createDictionary, type Dictionary, LastwriteError, loadEngine } from "lastwrite";
 import { describe, expect, test } from "vitest";
 
 import {
@@ -11,8 +11,10 @@ import {
   PROTOCOL,
   readMessage,
   type TabReplica,
+  versionOf,
 } from "../../ts/persistence/tabs.ts";
-import { takeIn } from "../../ts/store/take-in.ts";
+import { internalsOf } from "../../ts/dictionary/internals.ts";
+import { takeIn, takeInSnapshot } from "../../ts/store/take-in.ts";
 
 const engine = await loadEngine({ backend: "script" });
 
@@ -46,17 +48,17 @@ class Tab {
 
   lead(): void {
     this.#readMedium();
-    this.#world.medium = [...this.dictionary.snapshotParts()];
-    const version = this.dictionary.version();
+    const { frames } = this.#takeJournal(true);
+    this.#world.medium = frames;
     this.#world.term++;
-    this.leader = new Leader(this.#world.term, this.#replica, version, this.#send);
+    this.leader = new Leader(this.#world.term, this.#replica, versionOf(frames), this.#send);
     this.follower?.succeed();
     this.follower = undefined;
   }
 
   #readMedium(): void {
     const kept = this.#world.readMedium();
-    takeIn(this.dictionary, kept);
+    takeIn(engine, this.dictionary, kept);
     kept.close();
   }
 
@@ -82,6 +84,13 @@ class Tab {
     void this.#appended(this.#lastKey).finally(() => {
       this.isAppending = false;
     });
+  }
+
+  /** Waits no longer for the leader, or tries again. */
+  retry(): void {
+    const reason = "the leading tab does not answer";
+    if (this.isAppending) this.follower?.fail(new LastwriteError("storage-unavailable", reason));
+    else this.append();
   }
 
   async #appended(count: number): Promise<void> {
@@ -113,17 +122,32 @@ class Tab {
       deltaSince: (version) => this.dictionary.deltaSince(version),
       merge: (delta) => void this.dictionary.merge(delta),
       snapshot: () => [...this.dictionary.snapshotParts()],
-      reread: (parts) => void this.dictionary.reread(parts),
+      reread: (parts) => takeInSnapshot(engine, this.dictionary, parts),
       flush: () => this.#flush(),
     };
   }
 
+  /** What has to be kept from now on, or all of it. */
+  #takeJournal(mustBeWhole = false): Journal {
+    const { entries } = internalsOf(this.dictionary);
+    const isWhole = mustBeWhole || entries.isJournalBroken();
+    const frames = entries.journal(new Uint8Array(), { whole: isWhole, partBytesMax: 200 });
+    return { frames, isWhole };
+  }
+
+  async #keep(before: Promise<void>): Promise<void> {
+    await before;
+    const { leader } = this;
+    if (leader === undefined) return;
+    const journal = this.#takeJournal(this.#world.random() < 0.2);
+    if (journal.frames.length === 0) return;
+    // What comes in meanwhile is in no frame: others must not be told that it is kept.
+    await this.#world.sleep();
+    await leader.keeping({ ...journal, sync: true }, () => this.#world.write(this, journal));
+  }
+
   #flush(): Promise<void> {
-    this.#writing = this.#writing.then(() =>
-      this.leader?.keeping(true, () =>
-        this.#world.write(this, [...this.dictionary.snapshotParts()]),
-      ),
-    );
+    this.#writing = this.#keep(this.#writing);
     return this.#writing;
   }
 
@@ -137,11 +161,19 @@ class Tab {
   };
 }
 
+interface Journal {
+  readonly frames: readonly Uint8Array[];
+  readonly isWhole: boolean;
+}
+
 class World {
   now = 1_700_000_000_000;
   term = 0;
-  /** What is kept, as a snapshot. */
-  medium: readonly Uint8Array[] | undefined;
+  /** The frames that are kept. */
+  medium: readonly Uint8Array[] = [];
+  /** What waits to go on. */
+  readonly sleepers: (() => void)[] = [];
+  #seed = 1;
   readonly tabs: Tab[] = [];
   /** Keys that some tab was told are kept. */
   readonly kept = new Set<string>();
@@ -162,18 +194,28 @@ class World {
   }
 
   readMedium(): Dictionary {
-    const { medium } = this;
-    const clock = (): number => this.now;
-    return createDictionary({ engine, clock, ...(medium !== undefined && { snapshot: medium }) });
+    const dictionary = createDictionary({ engine, clock: () => this.now });
+    for (const frame of this.medium) internalsOf(dictionary).entries.replay(frame);
+    return dictionary;
   }
 
-  write(tab: Tab, content: readonly Uint8Array[]): Promise<void> {
+  /** From 0 to below 1, the same at each run. */
+  random(): number {
+    this.#seed = (this.#seed * 48_271) % 2_147_483_647;
+    return this.#seed / 2_147_483_647;
+  }
+
+  sleep(): Promise<void> {
+    return new Promise((resolve) => this.sleepers.push(resolve));
+  }
+
+  write(tab: Tab, { frames, isWhole }: Journal): Promise<void> {
     return new Promise((resolve) => {
       const finish = (): void => {
-        this.medium = content;
+        this.medium = isWhole ? frames : [...this.medium, ...frames];
         resolve();
       };
-      this.writes.push({ tab, finish });
+      if (!tab.isDead) this.writes.push({ tab, finish });
     });
   }
 
@@ -191,6 +233,11 @@ class World {
   async settle(): Promise<void> {
     for (let round = 0; round < 10_000; round++) {
       await turns();
+      const [sleeper] = this.sleepers.splice(0, 1);
+      if (sleeper !== undefined) {
+        sleeper();
+        continue;
+      }
       const [write] = this.writes.splice(0, 1);
       if (write !== undefined) {
         write.finish();
@@ -213,11 +260,13 @@ class World {
 /** What can happen next; numbers choose tabs. */
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("write" as const), tab: fc.nat(9) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("retry" as const), tab: fc.nat(9) }) },
   {
     weight: 8,
     arbitrary: fc.record({ do: fc.constant("deliver" as const), tab: fc.nat(9), from: fc.nat(9) }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("finish" as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("wake" as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("open" as const) }) },
   {
     weight: 2,
@@ -248,18 +297,23 @@ async function play(world: World, steps: readonly Step[]): Promise<void> {
       case "write":
         tab?.write();
         break;
+      case "retry":
+        tab?.retry();
+        break;
       case "deliver":
         if (from !== undefined) tab?.receive(from);
         break;
       case "collect":
-        // One of them alone: two that collect what neither has told are beyond what tabs can mend.
-        if (tab === world.live[0]) tab?.collect();
+        tab?.collect();
         break;
       case "lose":
         loseNews(tab, from);
         break;
       case "finish":
         world.writes.shift()?.finish();
+        break;
+      case "wake":
+        world.sleepers.shift()?.();
         break;
       case "open":
         if (live.length < 5) world.open();
@@ -325,6 +379,8 @@ describe("tabs", () => {
       second.receive(third);
       first.receive(third);
       await turns();
+      world.sleepers.shift()?.();
+      await turns();
       expect(world.writes).toHaveLength(1);
       world.kill(first, isWritten);
       await turns();
@@ -336,6 +392,35 @@ describe("tabs", () => {
       expect(second.dictionary.digest()).toBe(third.dictionary.digest());
     },
   );
+
+  test("what comes in while a frame is on its way is not told to be kept with it", async () => {
+    const world = new World();
+    for (let index = 0; index < 2; index++) world.open();
+    await world.settle();
+    const [first, second] = world.tabs as [Tab, Tab];
+    first.write();
+    await turns();
+    // The frame is taken, and the other one's write is not in it.
+    expect(world.sleepers).toHaveLength(1);
+    second.write();
+    first.receive(second);
+    world.sleepers.shift()?.();
+    await turns();
+    second.retry();
+    await turns();
+    expect(second.isAppending).toBe(false);
+    world.writes.shift()?.finish();
+    await turns();
+    while ((second.inbox.get(first)?.length ?? 0) > 0) second.receive(first);
+    second.retry();
+    await turns();
+    expect(world.lost).toEqual([]);
+    expect(second.isAppending).toBe(true);
+    await world.settle();
+    expect(second.isAppending).toBe(false);
+    expect([...world.kept]).toEqual(["tab 1/1", "tab 2/1"]);
+    expect(world.lost).toEqual([]);
+  });
 
   test("a write that the leader cannot keep is refused with its reason, and kept later", async () => {
     const world = new World();
@@ -360,6 +445,93 @@ describe("tabs", () => {
     const again = second?.follower?.append(true);
     await world.settle();
     await expect(again).resolves.toBeUndefined();
+  });
+
+  describe("that take in another state of the store", () => {
+    const now = 1_700_000_000_000;
+    const make = (digit: string, at: number = now): Dictionary =>
+      createDictionary({ engine, replicaId: digit.repeat(32), clock: () => at });
+
+    /** Two that know each other, of which each then writes, removes and collects what the other has not seen. */
+    function bothCollected(): [Dictionary, Dictionary] {
+      const [first, second] = [make("1"), make("2")];
+      for (const name of ["first", "second"]) {
+        for (const key of ["kept", "removed", "changed"]) first.set(`${name}/${key}`, 0);
+        first.set(`${name}/tree/leaf`, 0);
+      }
+      second.merge(first.deltaSince(second.version()));
+      for (const [name, dictionary] of [
+        ["first", first],
+        ["second", second],
+      ] as const) {
+        dictionary.delete(`${name}/removed`);
+        dictionary.deletePrefix(`${name}/tree/`);
+        dictionary.collectTombstones(dictionary.version());
+        dictionary.set(`${name}/changed`, 1);
+        dictionary.set(`${name}/new`, 1);
+        dictionary.set("both", name);
+        dictionary.delete(`${name}/kept`);
+        dictionary.set(`${name}/kept`, 2);
+      }
+      return [first, second];
+    }
+
+    const expected = [
+      ["both", "second"],
+      ...["first", "second"].flatMap((name) => [
+        [`${name}/changed`, 1],
+        [`${name}/kept`, 2],
+        [`${name}/new`, 1],
+      ]),
+    ];
+
+    test("lose nothing, and bring nothing back, where both have collected what the other had not seen", () => {
+      const [first, second] = bothCollected();
+      const other = make("3");
+      other.reread(second.snapshot());
+      const changes: string[] = [];
+      first.subscribe({ prefix: "second/" }, (told) => changes.push(...told.map(({ key }) => key)));
+      takeIn(engine, first, second);
+      expect([...first.entries()]).toEqual(expected);
+      expect(changes.toSorted()).toEqual([
+        "second/changed",
+        "second/kept",
+        "second/new",
+        "second/removed",
+        "second/tree/leaf",
+      ]);
+      // And the other way round, by a snapshot from before.
+      takeInSnapshot(engine, second, [...bothCollected()[0].snapshotParts()]);
+      expect([...second.entries()]).toEqual(expected);
+      expect(second.digest()).toBe(first.digest());
+      expect(second.version()).toEqual(first.version());
+      expect(second.horizon()).toEqual(first.horizon());
+      // Whoever has neither is led to the same.
+      other.reread(first.snapshot());
+      expect(other.digest()).toBe(first.digest());
+      first.set("later", 1);
+      second.merge(first.deltaSince(second.version()));
+      expect(second.digest()).toBe(first.digest());
+    });
+
+    test.each(["nothing", "the other", "both"])(
+      "refuse nothing for stamps of a time far ahead, where %s collected",
+      (who) => {
+        const [here, ahead] = [make("1"), make("2", now + 86_400_000)];
+        ahead.set("ahead", 1);
+        ahead.set("gone", 1);
+        ahead.delete("gone");
+        here.set("here", 1);
+        here.set("gone too", 1);
+        here.delete("gone too");
+        if (who !== "nothing") ahead.collectTombstones(ahead.version());
+        if (who === "both") here.collectTombstones(here.version());
+        takeIn(engine, here, ahead);
+        expect([...here.keys()]).toEqual(["ahead", "here"]);
+        takeInSnapshot(engine, here, [...ahead.snapshotParts()]);
+        expect([...here.keys()]).toEqual(["ahead", "here"]);
+      },
+    );
   });
 
   test.each([

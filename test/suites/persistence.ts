@@ -69,7 +69,8 @@ export const persistenceCases: readonly PersistenceCase[] = [
   {
     name: "a new place holds nothing, and still nothing when it was only looked at",
     async run({ place, engines: [engine] }) {
-      for (const access of ["write", "write"] as const) {
+      // For writing first: what is not there cannot be looked at.
+      for (const access of ["write", "read", "write"] as const) {
         const persistence = place.opener();
         await persistence.open({ access, engine });
         assertEqual((await framesOf(persistence)).length, 0, "frames");

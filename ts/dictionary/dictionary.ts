@@ -135,8 +135,9 @@ class ReplicaDictionary implements Dictionary {
       entries: this.#entries,
       merge: (frame, { adopt, isOwn = false }) =>
         this.#merge(frame, adopt, isOwn ? MILLIS_OWN : this.#now()),
-      setReplicaId: (replicaId) => {
-        if (replicaId !== undefined) this.#entries.setReplicaId(checkReplicaId(replicaId));
+      reread: (parts, { isOwn }) => this.#reread(parts, isOwn ? MILLIS_OWN : this.#now()),
+      setReplicaId: (id) => {
+        if (id !== undefined) this.#entries.setReplicaId(checkReplicaId(id));
         this.#id = this.#entries.replicaId();
         this.#replicaId = idText(this.#id);
       },
@@ -300,9 +301,7 @@ class ReplicaDictionary implements Dictionary {
 
   reread(snapshot: Uint8Array | Iterable<Uint8Array>): MergeResult {
     this.#checkOutside("reread");
-    const parts = checkParts(snapshot, "the snapshot");
-    this.#tellEngineWhoWatches();
-    return this.#merged(this.#entries.reread(parts, this.#now()));
+    return this.#reread(snapshot, this.#now());
   }
 
   close(): void {
@@ -445,6 +444,12 @@ class ReplicaDictionary implements Dictionary {
       outer.failure ??= { error };
       throw error;
     }
+  }
+
+  #reread(snapshot: Uint8Array | Iterable<Uint8Array>, now: number): MergeResult {
+    const parts = checkParts(snapshot, "the snapshot");
+    this.#tellEngineWhoWatches();
+    return this.#merged(this.#entries.reread(parts, now));
   }
 
   #merge(frame: Uint8Array, adopt: boolean, now: number): MergeResult {

@@ -14,6 +14,11 @@ export interface DictionaryInternals {
     frame: Uint8Array,
     options: { readonly adopt: boolean; readonly isOwn?: boolean },
   ): MergeResult;
+  /** `reread`; `isOwn` as for `merge`. */
+  reread(
+    snapshot: Uint8Array | Iterable<Uint8Array>,
+    options: { readonly isOwn: boolean },
+  ): MergeResult;
   /** Goes on under another replica id, or with undefined learns that of the engine, which a replay has changed. */
   setReplicaId(replicaId: string | undefined): void;
 }

@@ -79,7 +79,9 @@ export interface SharedReplica {
   readonly replicaId: string;
   /** Goes on under an id that no other opener uses now; only before the first write. */
   setReplicaId(replicaId: string): void;
+  /** As of `Dictionary`. */
   version(): Uint8Array;
+  /** As of `Dictionary`. */
   deltaSince(version: Uint8Array): Uint8Array;
   /** Merges what another opener wrote; subscribers are told. */
   merge(frame: Uint8Array): void;

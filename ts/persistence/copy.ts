@@ -12,6 +12,7 @@ import { ATTRIBUTE } from "../store/identity.ts";
 import type { LostBytes, Persistence } from "./contract.ts";
 import { encodeAttributes, readJournal } from "./journal.ts";
 
+/** What copying and salvaging run on. */
 export interface CopyOptions {
   /** Default: `await loadEngine()`. */
   readonly engine?: Engine;

@@ -10,6 +10,7 @@ import type { Persistence } from "./contract.ts";
 import { diskError, nodeDisk } from "./disk-node.ts";
 import { logPersistence } from "./log-persistence.ts";
 
+/** How the file is kept from others. */
 export interface FilePersistenceOptions {
   /**
    * `"os"`: the operating system keeps others out, of all processes and threads, until the store is closed or its process has ended in whatever way; by `<path>.lock`, a file

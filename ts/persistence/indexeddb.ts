@@ -13,6 +13,7 @@ import { TabSession } from "./tab-session.ts";
 
 export { opfsPersistence } from "./opfs.ts";
 
+/** How tabs go together, and what is asked of the browser. */
 export interface IndexedDbPersistenceOptions {
   /**
    * `"shared"`: any number of tabs and workers may have the store open; one of them leads and writes for all. `"exclusive"`: only one may, and others

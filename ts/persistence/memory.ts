@@ -3,6 +3,7 @@
 import { LastwriteError } from "../errors.ts";
 import type { Access, Persistence } from "./contract.ts";
 
+/** Which place it is. */
 export interface MemoryPersistenceOptions {
   /** Another opener of what that one keeps, as a second process would be one of a file. Default: a new place. */
   readonly of?: Persistence;

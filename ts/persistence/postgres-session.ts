@@ -19,8 +19,11 @@ export interface PgQuery {
 
 /** A `pg` Client, connected by the user, or one that a pool gave out. */
 export interface PgClient {
+  /** Runs one statement. */
   query(query: PgQuery): Promise<{ readonly rows: unknown[][] }>;
+  /** Hears that the connection broke. */
   on(event: "error", listener: (error: Error) => void): unknown;
+  /** Hears it no longer. */
   removeListener(event: "error", listener: (error: Error) => void): unknown;
   /** "I" outside of a transaction. Older ones do not tell. */
   getTransactionStatus?(): string | null;
@@ -28,43 +31,55 @@ export interface PgClient {
 
 /** A client that goes back to its pool, or is closed. */
 export interface PgPoolClient extends PgClient {
+  /** Gives it back, or away if it is broken. */
   release(isBroken?: boolean): void;
 }
 
 /** A `pg` Pool. */
 export interface PgPool {
+  /** A client of it, until it is released. */
   connect(): Promise<PgPoolClient>;
   readonly totalCount: number;
 }
 
 /** The `sql` of `postgres`. */
 export interface PostgresJs {
+  /** A connection of it, until it is released. */
   reserve(): Promise<PostgresJsSession>;
 }
 
 /** What its `reserve` gives. */
 export interface PostgresJsSession {
+  /** Runs one statement. */
   unsafe(
     text: string,
     values?: Parameter[],
     options?: { readonly prepare?: boolean },
-  ): { values(): PromiseLike<Iterable<unknown>> };
+  ): {
+    /** Its rows as arrays. */
+    values(): PromiseLike<Iterable<unknown>>;
+  };
+  /** Gives it back. */
   release(): void;
 }
 
 /** A PGlite. */
 export interface PGliteClient {
+  /** Runs one statement. */
   query(
     text: string,
     values: Parameter[],
     options: { rowMode: "array" },
   ): Promise<{ readonly rows: unknown[] }>;
+  /** Runs statements of which nobody else's come between. */
   transaction<T>(work: (transaction: PGliteTransaction) => Promise<T>): Promise<T>;
+  /** Runs statements without values. */
   exec(text: string): Promise<unknown>;
 }
 
 /** What PGlite gives its transactions. */
 export interface PGliteTransaction {
+  /** Runs one statement. */
   query(
     text: string,
     values: Parameter[],

@@ -23,12 +23,14 @@ export type {
   PGliteTransaction,
   PgPool,
   PgPoolClient,
+  Parameter as PostgresParameter,
   PgQuery,
   PostgresClient,
   PostgresJs,
   PostgresJsSession,
 } from "./postgres-session.ts";
 
+/** Which store of the database. */
 export interface PostgresPersistenceOptions {
   /** Names the store among those in one schema: any text but the empty one, without NUL. Default: "lastwrite". */
   readonly store?: string;

@@ -1,189 +1,229 @@
 /**
- * Rows as the columns that databases keep: what counts as bytes that compare as they have to, and beside it the value in a form that other
- * programs read.
- *
- * | column | content |
- * |---|---|
- * | key | UTF-8. Keys may hold NUL, which text columns cut or refuse, and bytes sort as keys do |
- * | kind | 0 value, 1 tombstone, 2 prefix tombstone |
- * | bytes | the canonical bytes of the value (docs/format.md), which alone are read back; null but for a value |
- * | stamp | 24 bytes: u64 HLC, replica id; big-endian, so that bytes compare as stamps do |
- * | dot | 24 bytes: replica id, u64 counter, big-endian |
- * | origin | as dot, or null |
+ * Entries between the columns of engines (ts/engine/columns.ts) and the rows of databases. No object and no text is made of an entry that passes: how each database has
+ * its rows is in ./sqlite-rows.ts and ./postgres-rows.ts.
  */
 
-import { idBytes, idText, MILLIS_END } from "../codec/entry.ts";
+import { compareIds, idBytes } from "../codec/entry.ts";
 import { corrupt } from "../codec/numbers.ts";
-import { isTagged } from "../codec/tagged.ts";
-import { decodeText, encodeText } from "../codec/text.ts";
-import { isBytes, type Value } from "../codec/value.ts";
-import type { Dot, EntryKind, Stamp } from "../dictionary/contract.ts";
-import type { EntryRow } from "../dictionary/rows.ts";
+import { TAG } from "../codec/tags.ts";
+import { type Layout, layoutOf, META, NO_REPLICA, type Texts, VALUES } from "../engine/columns.ts";
 
-/** An entry as a database keeps it. */
-export interface RowColumns {
-  readonly key: Uint8Array;
-  /** See KIND_NUMBER. */
-  readonly kind: number;
-  readonly bytes: Uint8Array | null;
-  readonly stamp: Uint8Array;
-  readonly dot: Uint8Array;
-  readonly origin: Uint8Array | null;
+/** Entries of an engine, asked for one number or byte string at a time. Nothing is copied. */
+export class EntryReader {
+  readonly count: number;
+  /** Replica ids, which entries name by their place here. */
+  readonly ids: readonly Uint8Array[];
+  readonly #bytes: Uint8Array;
+  readonly #layout: Layout;
+
+  /** Throws `corrupt-bytes` for what `decodeEntries` of an engine never answers. */
+  constructor(columns: Uint8Array) {
+    const layout = layoutOf(columns);
+    if (layout.sections !== (VALUES | META)) throw corrupt("columns lack values or meta");
+    this.#bytes = columns;
+    this.#layout = layout;
+    this.count = layout.count;
+    this.ids = Array.from({ length: layout.idCount }, (_, index) => {
+      const start = layout.ids + ID_BYTES * index;
+      return columns.subarray(start, start + ID_BYTES);
+    });
+  }
+
+  tag(at: number): number {
+    return this.#bytes[this.#layout.tags + at] as number;
+  }
+
+  isPrefix(at: number): boolean {
+    return this.tag(at) === TAG.prefix;
+  }
+
+  key(at: number): Uint8Array {
+    return this.#text(this.#layout.keys, at);
+  }
+
+  payload(at: number): Uint8Array {
+    return this.#text(this.#layout.values, at);
+  }
+
+  millis(at: number): number {
+    return this.#f64(this.#layout.stampMillis, at);
+  }
+
+  counter(at: number): number {
+    return this.#u32(this.#layout.stampCounter, at);
+  }
+
+  replica(at: number): number {
+    return this.#u32(this.#layout.stampReplica, at);
+  }
+
+  dotReplica(at: number): number {
+    return this.#u32(this.#layout.dotReplica, at);
+  }
+
+  dotCounter(at: number): number {
+    return this.#f64(this.#layout.dotCounter, at);
+  }
+
+  /** NO_REPLICA where there is no origin. */
+  originReplica(at: number): number {
+    return this.#u32(this.#layout.originReplica, at);
+  }
+
+  originCounter(at: number): number {
+    return this.#f64(this.#layout.originCounter, at);
+  }
+
+  #u32(section: number, at: number): number {
+    return this.#layout.view.getUint32(section + 4 * at, true);
+  }
+
+  #f64(section: number, at: number): number {
+    return this.#layout.view.getFloat64(section + 8 * at, true);
+  }
+
+  #text({ ends, start }: Texts, at: number): Uint8Array {
+    const from = at === 0 ? 0 : this.#u32(ends, at - 1);
+    return this.#bytes.subarray(start + from, start + this.#u32(ends, at));
+  }
 }
 
-/** What stands in the column `kind`. */
-export const KIND_NUMBER: Readonly<Record<EntryKind, number>> = {
-  value: 0,
-  tombstone: 1,
-  prefix: 2,
-};
+/** Writes columns for `encodeEntries` of an engine, which checks what is in them. Replicas are told by their place among the ids that `finish` takes. */
+export class ColumnWriter {
+  readonly #count: number;
+  readonly #sections: Sections;
+  /** What stands before the ids: its length is known from the start. */
+  readonly #head: Uint8Array;
+  readonly #view: DataView;
+  readonly #tags: Uint8Array;
+  readonly #keys: Uint8Array[] = [];
+  readonly #payloads: Uint8Array[] = [];
+  #keyBytes = 0;
+  #payloadBytes = 0;
+  #at = -1;
 
-/** How many bytes stamps, dots and origins have. */
-export const STAMP_BYTES = 24;
-export const DOT_BYTES = 24;
+  /** For exactly so many entries. */
+  constructor(count: number) {
+    this.#count = count;
+    this.#sections = sectionsOf(count);
+    this.#head = new Uint8Array(this.#sections.end);
+    this.#view = new DataView(this.#head.buffer);
+    this.#tags = new Uint8Array(count);
+    const { originReplica } = this.#sections;
+    this.#head.fill(0xff, originReplica, originReplica + 4 * count);
+  }
 
-/** The type of a value, as other programs see it. */
-export type ReadableType =
-  | "null"
-  | "boolean"
-  | "number"
-  | "bigint"
-  | "text"
-  | "bytes"
-  | "date"
-  | "json";
+  /** Begins the next entry, which takes what is told from now on. Key and payload are kept until `finish`. */
+  next(tag: number, key: Uint8Array, payload: Uint8Array): void {
+    const at = ++this.#at;
+    const { keyEnds, payloadEnds } = this.#sections;
+    this.#tags[at] = tag;
+    this.#keys.push(key);
+    this.#payloads.push(payload);
+    this.#keyBytes += key.length;
+    this.#payloadBytes += payload.length;
+    this.#view.setUint32(keyEnds + 4 * at, this.#keyBytes, true);
+    this.#view.setUint32(payloadEnds + 4 * at, this.#payloadBytes, true);
+  }
 
-/** A value for reading only. */
-export interface Readable {
-  readonly type: ReadableType;
-  /**
-   * Numbers are finite, and −0 is 0: NaN and the infinities are their names as text. A bigint beyond 64 bits is its digits as text. Text has neither NUL
-   * nor lone surrogates: U+FFFD stands for them. Dates are ISO 8601, arrays, objects and tagged values JSON, both as text.
-   */
-  readonly value: null | boolean | number | bigint | string | Uint8Array;
+  stamp(millis: number, counter: number, replica: number): void {
+    const { stampMillis, stampCounter, stampReplica } = this.#sections;
+    this.#view.setFloat64(stampMillis + 8 * this.#at, millis, true);
+    this.#view.setUint32(stampCounter + 4 * this.#at, counter, true);
+    this.#view.setUint32(stampReplica + 4 * this.#at, replica, true);
+  }
+
+  dot(replica: number, counter: number): void {
+    const { dotReplica, dotCounter } = this.#sections;
+    this.#view.setUint32(dotReplica + 4 * this.#at, replica, true);
+    this.#view.setFloat64(dotCounter + 8 * this.#at, counter, true);
+  }
+
+  /** Not called for an entry without one. */
+  origin(replica: number, counter: number): void {
+    const { originReplica, originCounter } = this.#sections;
+    this.#view.setUint32(originReplica + 4 * this.#at, replica, true);
+    this.#view.setFloat64(originCounter + 8 * this.#at, counter, true);
+  }
+
+  /** The columns. `ids`: those that entries name, and no others, in any order, as text. To be called once. */
+  finish(ids: readonly string[]): Uint8Array {
+    const sorted = ids.toSorted(compareIds);
+    if (sorted.some((id, rank) => id !== ids[rank])) this.#rename(ids, sorted);
+    const head = [this.#count, VALUES | META, ids.length, this.#keyBytes, this.#payloadBytes, 0];
+    head.forEach((number, at) => this.#view.setUint32(4 * at, number, true));
+    const section = sections(this.#sections.end);
+    const idStart = section(ID_BYTES * ids.length);
+    const tagStart = section(this.#count);
+    const keyStart = section(this.#keyBytes);
+    const payloadStart = section(this.#payloadBytes);
+    const bytes = new Uint8Array(payloadStart + this.#payloadBytes);
+    bytes.set(this.#head);
+    writeTexts(bytes, idStart, sorted.map(idBytes));
+    bytes.set(this.#tags, tagStart);
+    writeTexts(bytes, keyStart, this.#keys);
+    writeTexts(bytes, payloadStart, this.#payloads);
+    return bytes;
+  }
+
+  /** Replicas are named by their place among the sorted ids. */
+  #rename(ids: readonly string[], sorted: readonly string[]): void {
+    const ranks = new Map(sorted.map((id, rank) => [id, rank]));
+    const places = ids.map((id) => ranks.get(id) as number);
+    const { stampReplica, dotReplica, originReplica } = this.#sections;
+    for (const section of [stampReplica, dotReplica, originReplica]) {
+      for (let at = section; at < section + 4 * this.#count; at += 4) {
+        const index = this.#view.getUint32(at, true);
+        if (index !== NO_REPLICA) this.#view.setUint32(at, places[index] as number, true);
+      }
+    }
+  }
 }
 
-/** The columns of a row, new ones but for `bytes`. */
-export function columnsOf(row: EntryRow): RowColumns {
+/** The first key after all that begin with this prefix, which ends in a slash or is empty: no key has a byte 255. */
+export function afterPrefix(prefix: Uint8Array): Uint8Array {
+  if (prefix.length === 0) return Uint8Array.of(255);
+  const after = prefix.slice();
+  after[after.length - 1] = (after.at(-1) as number) + 1;
+  return after;
+}
+
+const HEADER_BYTES = 24;
+const ID_BYTES = 16;
+
+/** Where the sections before the ids start, and where the last of them ends. */
+type Sections = ReturnType<typeof sectionsOf>;
+
+function sectionsOf(count: number) {
+  const section = sections(HEADER_BYTES);
   return {
-    key: encodeText(row.key),
-    kind: KIND_NUMBER[row.kind],
-    bytes: row.kind === "value" ? row.bytes : null,
-    stamp: stampColumn(row.stamp),
-    dot: dotColumn(row.dot),
-    origin: row.origin === null ? null : dotColumn(row.origin),
+    keyEnds: section(4 * count),
+    payloadEnds: section(4 * count),
+    stampMillis: section(8 * count),
+    stampCounter: section(4 * count),
+    stampReplica: section(4 * count),
+    dotReplica: section(4 * count),
+    dotCounter: section(8 * count),
+    originReplica: section(4 * count),
+    originCounter: section(8 * count),
+    end: section(0),
   };
 }
 
-/** The row of these columns, without `value`. Throws `corrupt-bytes` where a column has not the form that `columnsOf` gives it; `bytes` are for `encodeEntries` to check. */
-export function rowOf({ key, kind, bytes, stamp, dot, origin }: RowColumns): EntryRow {
-  const name = KINDS[kind];
-  if (name === undefined) throw corrupt(`no row is of kind ${String(kind)}`);
-  if (!isBytes(key)) throw corrupt("the key of a row is not bytes");
-  if ((name === "value") !== isBytes(bytes))
-    throw corrupt("a row has bytes just when it has a value");
-  return {
-    key: decodeText(key),
-    kind: name,
-    bytes: bytes ?? NO_BYTES,
-    stamp: stampOf(stamp),
-    dot: dotOf(dot),
-    origin: origin === null ? null : dotOf(origin),
+/** Gives out sections one after the other, each at a multiple of 8 bytes. */
+function sections(start: number): (length: number) => number {
+  let end = start;
+  return (length) => {
+    const at = Math.ceil(end / 8) * 8;
+    end = at + length;
+    return at;
   };
 }
 
-/** A stamp as 24 bytes, which compare as stamps do. */
-export function stampColumn({ millis, counter, replicaId }: Stamp): Uint8Array {
-  const column = new Uint8Array(STAMP_BYTES);
-  writeU32(column, 0, Math.floor(millis / 2 ** 16));
-  writeU32(column, 4, (millis % 2 ** 16) * 2 ** 16 + counter);
-  writeId(column, 8, replicaId);
-  return column;
-}
-
-/** A dot as 24 bytes: those of one replica stand together, by counter. */
-export function dotColumn({ replicaId, counter }: Dot): Uint8Array {
-  const column = new Uint8Array(DOT_BYTES);
-  writeId(column, 0, replicaId);
-  writeU32(column, 16, Math.floor(counter / 2 ** 32));
-  writeU32(column, 20, counter % 2 ** 32);
-  return column;
-}
-
-/** What other programs read of a value. */
-export function readableOf(value: Value): Readable {
-  switch (typeof value) {
-    case "boolean":
-      return { type: "boolean", value };
-    case "number":
-      return { type: "number", value: Number.isFinite(value) ? value + 0 : String(value) };
-    case "bigint":
-      return { type: "bigint", value: BigInt.asIntN(64, value) === value ? value : String(value) };
-    case "string":
-      return { type: "text", value: readableText(value) };
-    default:
-      if (value === null) return { type: "null", value };
-      if (isBytes(value)) return { type: "bytes", value };
-      if (value instanceof Date) return { type: "date", value: value.toISOString() };
-      return { type: "json", value: readableJson(value) };
+function writeTexts(bytes: Uint8Array, start: number, texts: readonly Uint8Array[]): void {
+  let end = start;
+  for (const text of texts) {
+    bytes.set(text, end);
+    end += text.length;
   }
-}
-
-const KINDS: readonly EntryKind[] = ["value", "tombstone", "prefix"];
-const NO_BYTES: Uint8Array = new Uint8Array(0);
-
-function stampOf(column: Uint8Array): Stamp {
-  if (!isBytes(column) || column.length !== STAMP_BYTES) throw corrupt("a stamp has 24 bytes");
-  const low = readU32(column, 4);
-  const millis = readU32(column, 0) * 2 ** 16 + Math.floor(low / 2 ** 16);
-  if (millis >= MILLIS_END) throw corrupt("a stamp is out of range");
-  return { millis, counter: low % 2 ** 16, replicaId: readId(column, 8) };
-}
-
-function dotOf(column: Uint8Array): Dot {
-  if (!isBytes(column) || column.length !== DOT_BYTES) throw corrupt("a dot has 24 bytes");
-  return {
-    replicaId: readId(column, 0),
-    counter: readU32(column, 16) * 2 ** 32 + readU32(column, 20),
-  };
-}
-
-function writeU32(column: Uint8Array, at: number, number: number): void {
-  for (let byte = 0; byte < 4; byte++) column[at + byte] = number >>> (24 - 8 * byte);
-}
-
-function readU32(column: Uint8Array, at: number): number {
-  let number = 0;
-  for (let byte = 0; byte < 4; byte++) number = number * 2 ** 8 + (column[at + byte] as number);
-  return number;
-}
-
-function writeId(column: Uint8Array, at: number, id: string): void {
-  column.set(idBytes(id), at);
-}
-
-function readId(column: Uint8Array, at: number): string {
-  return idText(column.subarray(at, at + 16));
-}
-
-function readableText(text: string): string {
-  const wellFormed = text.isWellFormed() ? text : text.toWellFormed();
-  return wellFormed.includes("\0") ? wellFormed.replaceAll("\0", "\uFFFD") : wellFormed;
-}
-
-/** Written by hand, as members may be named `__proto__`, and what JSON lacks stands as text: big integers by their digits, bytes in hex. */
-function readableJson(value: Value): string {
-  if (typeof value !== "object" || value === null || isBytes(value) || value instanceof Date) {
-    const { value: readable } = readableOf(value);
-    if (isBytes(readable)) return JSON.stringify(idText(readable));
-    return JSON.stringify(typeof readable === "bigint" ? String(readable) : readable);
-  }
-  if (Array.isArray(value)) {
-    return `[${(value as readonly Value[]).map(readableJson).join(",")}]`;
-  }
-  if (isTagged(value)) {
-    return `{"type":${readableJson(value.type)},"text":${readableJson(value.text)}}`;
-  }
-  const members = Object.entries(value as { readonly [member: string]: Value });
-  return `{${members.map(([name, member]) => `${readableJson(name)}:${readableJson(member)}`).join(",")}}`;
 }

@@ -7,16 +7,23 @@ export type SqliteValue = null | number | bigint | string | Uint8Array;
 
 /** The part of a statement that is called. */
 export interface SqliteStatement {
+  /** Runs it to its end. */
   run(...values: SqliteValue[]): unknown;
+  /** The first row, if there is one. */
   get(...values: SqliteValue[]): unknown;
+  /** All rows. */
   all(...values: SqliteValue[]): unknown[];
+  /** The rows, one after the other. */
   iterate(...values: SqliteValue[]): Iterable<unknown>;
 }
 
 /** The part of a `Database` of better-sqlite3 or libsql, or of a `DatabaseSync` of node:sqlite, that is called. */
 export interface SqliteClient {
+  /** A statement, to be run any number of times. */
   prepare(sql: string): SqliteStatement;
+  /** Runs statements without values. */
   exec(sql: string): unknown;
+  /** Called only of a connection that the persistence opened itself. */
   close(): unknown;
 }
 

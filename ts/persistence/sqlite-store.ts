@@ -5,14 +5,19 @@ import type { Engine } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { LostBytes } from "./contract.ts";
 import { joinStates, splitState } from "./journal.ts";
+import { afterPrefix, EntryReader } from "./row-columns.ts";
 import type { Connection, SqliteValue, Statement } from "./sqlite-client.ts";
 import {
   columnsOfStored,
-  EntryReader,
+  commonWriter,
+  fillCommon,
+  keyName,
+  readIds,
   storedBytes,
-  storedNumber,
   type StoredRow,
+  valuesOf,
 } from "./sqlite-rows.ts";
+import { salvageTables } from "./sqlite-salvage.ts";
 import {
   COMMON_WIDTH,
   FORMAT,
@@ -27,6 +32,8 @@ const FRAME_ROWS = 4096;
 const STATE_COUNT_MAX = 64;
 /** or when those that came after the first one have more bytes than this and than the first one: so they mostly fit one page. */
 const STATE_TAIL_BYTES = 2000;
+/** How many replicas have a statement `putMany` of their own at a time. */
+const PUT_MANYS_MAX = 16;
 
 /** What is known of the tables since they were read or written last. */
 interface Held {
@@ -38,8 +45,6 @@ interface Held {
   /** Undefined when nobody asked yet. */
   readonly nextPlace: number | undefined;
 }
-
-const PUT_MANYS_MAX = 16;
 
 const NOTHING: Held = {
   generation: 0,
@@ -107,7 +112,7 @@ export class StoreTables {
   load(): Uint8Array[] {
     return this.#connection.read(() => {
       const frames: Uint8Array[] = [];
-      const ids = this.#readIds();
+      const ids = readIds(this.#connection, this.#statements);
       let batch: StoredRow[] = [];
       const flush = (): void => {
         if (batch.length > 0) frames.push(this.#frameOf(batch, ids));
@@ -152,66 +157,9 @@ export class StoreTables {
     });
   }
 
-  /** Reads past damage: from the first key on, and, where that ends early, from the last one back. */
-  *salvage(): Generator<Uint8Array | LostBytes, void, undefined> {
-    const ids = new Map<number, Uint8Array>();
-    const lost = (what: string, error: unknown): LostBytes => ({
-      offset: 0,
-      byteCount: 0,
-      reason: `${what}: ${error instanceof Error ? error.message : String(error)}`,
-    });
-    try {
-      for (const [number, id] of this.#readIds()) ids.set(number, id);
-    } catch (error) {
-      yield lost("the replica ids", error);
-    }
-    const seen = new Set<string>();
-    for (const sql of [this.#statements.loadByKey, this.#statements.loadFromLast]) {
-      let failure: LostBytes | undefined;
-      const rows: StoredRow[] = [];
-      try {
-        for (const row of this.#connection.statement(sql).iterate()) {
-          const [key, isPrefix] = row;
-          const name = `${String(isPrefix)} ${key instanceof Uint8Array ? idText(key) : ""}`;
-          if (seen.has(name)) continue;
-          seen.add(name);
-          rows.push(row);
-        }
-      } catch (error) {
-        failure = lost("some entries", error);
-      }
-      for (let at = 0; at < rows.length; at += FRAME_ROWS) {
-        yield* this.#salvageRows(rows.slice(at, at + FRAME_ROWS), ids, lost);
-      }
-      if (failure === undefined) break;
-      yield failure;
-    }
-    try {
-      for (const [, state] of this.#connection.rows(this.#statements.states)) {
-        yield storedBytes(state);
-      }
-    } catch (error) {
-      yield lost("the states", error);
-    }
-  }
-
-  *#salvageRows(
-    rows: readonly StoredRow[],
-    ids: ReadonlyMap<number, Uint8Array>,
-    lost: (what: string, error: unknown) => LostBytes,
-  ): Generator<Uint8Array | LostBytes, void, undefined> {
-    try {
-      yield this.#engine.encodeEntries(columnsOfStored(rows, ids));
-    } catch (error) {
-      const [only] = rows;
-      if (rows.length === 1 && only !== undefined) {
-        yield lost(`the entry of ${keyName(only)}`, error);
-        return;
-      }
-      const middle = Math.ceil(rows.length / 2);
-      yield* this.#salvageRows(rows.slice(0, middle), ids, lost);
-      yield* this.#salvageRows(rows.slice(middle), ids, lost);
-    }
+  /** Reads past damage. */
+  salvage(): Generator<Uint8Array | LostBytes, void, undefined> {
+    return salvageTables(this.#connection, this.#statements, this.#engine);
   }
 
   /** Runs `body` in a transaction, unless somebody else has written since. */
@@ -257,18 +205,18 @@ export class StoreTables {
     const numbers = entries.ids.map((id) => this.#numberOf(id));
     const numberOf = (id: number): number => numbers[id] as number;
     const putOne = (at: number): void => {
-      const values = entries.values(at, firstPlace + at, numberOf);
+      const values = valuesOf(entries, at, firstPlace + at, numberOf);
       this.#connection.statement(this.#statements.put).run(values);
     };
     // Rows that one replica wrote, one after the other, go into one statement.
     const values = Array.from<SqliteValue>({ length: STATEMENT_ROWS * COMMON_WIDTH }).fill(null);
     for (let start = 0; start < entries.count;) {
-      const writer = entries.commonWriter(start);
+      const writer = commonWriter(entries, start);
       const end = Math.min(start + STATEMENT_ROWS, entries.count);
       let at = start;
       if (writer >= 0) {
-        while (at < end && entries.commonWriter(at) === writer) {
-          entries.fillCommon(values, COMMON_WIDTH * (at - start), at, firstPlace + at);
+        while (at < end && commonWriter(entries, at) === writer) {
+          fillCommon(values, COMMON_WIDTH * (at - start), entries, at, firstPlace + at);
           at++;
         }
       }
@@ -295,8 +243,9 @@ export class StoreTables {
   /** Deletes what a prefix tombstone covers. */
   #sweep(entries: EntryReader, at: number): void {
     const prefix = entries.key(at);
-    const { millis, counter, id } = entries.stamp(at);
-    const replica = entries.ids[id] as Uint8Array;
+    const millis = entries.millis(at);
+    const counter = entries.counter(at);
+    const replica = entries.ids[entries.replica(at)] as Uint8Array;
     const values = [prefix, afterPrefix(prefix), prefix, millis, millis, counter, counter, replica];
     this.#connection.run(this.#statements.sweep, ...values);
   }
@@ -325,7 +274,10 @@ export class StoreTables {
 
   #numberOf(id: Uint8Array): number {
     this.#numbers ??= new Map(
-      Array.from(this.#readIds(), ([number, stored]) => [idText(stored), number] as const),
+      Array.from(
+        readIds(this.#connection, this.#statements),
+        ([number, stored]) => [idText(stored), number] as const,
+      ),
     );
     const name = idText(id);
     const known = this.#numbers.get(name);
@@ -335,11 +287,6 @@ export class StoreTables {
     this.#connection.run(this.#statements.addReplica, number, id);
     this.#numbers.set(name, number);
     return number;
-  }
-
-  #readIds(): Map<number, Uint8Array> {
-    const rows = this.#connection.rows(this.#statements.replicas);
-    return new Map(rows.map(([number, id]) => [storedNumber(number), storedBytes(id)]));
   }
 
   #lastPlace(): number {
@@ -396,17 +343,4 @@ function heldOf(lastGeneration: unknown, states: readonly Uint8Array[]): Held {
     tailBytes: tail.reduce((sum, { length }) => sum + length, 0),
     nextPlace: undefined,
   };
-}
-
-/** The first key after all that begin with this prefix, which ends in a slash; null for the empty one. */
-function afterPrefix(prefix: Uint8Array): Uint8Array | null {
-  if (prefix.length === 0) return null;
-  const after = prefix.slice();
-  after[after.length - 1] = (after.at(-1) as number) + 1;
-  return after;
-}
-
-/** The key of a row, for messages and to tell rows apart. */
-function keyName([key]: StoredRow): string {
-  return key instanceof Uint8Array ? JSON.stringify(new TextDecoder().decode(key)) : String(key);
 }

@@ -79,7 +79,7 @@ export interface Statements {
   readonly put: string;
   /** (eight columns of STATEMENT_ROWS entries), for the number of the replica that wrote and stamped them all. */
   readonly putMany: (replica: number) => string;
-  /** (prefix, first key after all that have it or null, prefix, millis, millis, counter, counter, replica id): deletes what a prefix tombstone covers. */
+  /** (prefix, first key after all that have it, prefix, millis, millis, counter, counter, replica id): deletes what a prefix tombstone covers. */
   readonly sweep: string;
   /** (number of a replica, counter): deletes tombstones. */
   readonly collect: string;
@@ -175,7 +175,7 @@ export function statementsFor(store: string): Statements {
     put: put(marks),
     putMany: (replica) =>
       put(Array.from({ length: STATEMENT_ROWS }, () => commonMarks(replica)).join(", ")),
-    sweep: `delete from ${entries} where key >= ? and key < coalesce(?, x'ff') and not (is_prefix = 1 and key = ?)
+    sweep: `delete from ${entries} where key >= ? and key < ? and not (is_prefix = 1 and key = ?)
       and (millis < ? or (millis = ? and (counter < ? or (counter = ? and (select id from ${replicas} where number = replica) <= ?))))`,
     collect: `delete from ${entries} where tag in (0, 14) and dot_replica = ? and dot_counter <= ?`,
     empty: [entries, replicas, states].map((table) => `delete from ${table}`),

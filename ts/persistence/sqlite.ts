@@ -18,14 +18,15 @@ import { type Statements, statementsFor } from "./sqlite-tables.ts";
 
 export type { SqliteClient, SqliteStatement, SqliteValue };
 
+/** Which store of the database, and how it is used. */
 export interface SqlitePersistenceOptions {
-  /** Which store of the database: 1 to 48 letters, digits and `_`, with which the names of its tables begin. Default: "lastwrite". */
+  /** Which store of the database: 1 to 48 letters, digits and `_`, with which the names of its tables begin. Case makes no difference, as in all names of SQLite. Default: "lastwrite". */
   readonly store?: string;
   /**
-   * `"file"` takes the lock file `<database>-<store>.lock`, so that no other process writes the store. `"none"` is for systems without the addon, where nobody else opens
-   * it. Default: "file".
+   * `"os"` takes the lock file `<database>-<store>.lock`, so that no other process writes the store. `"none"` is for systems without the addon, where nobody else opens
+   * it. Default: "os".
    */
-  readonly lock?: "file" | "none";
+  readonly lock?: "os" | "none";
   /** `"wal"` turns the database to write-ahead logging, for good. `"keep"` leaves it as it is, and each write costs more. Default: "wal". */
   readonly journalMode?: "wal" | "keep";
   /** How long to try again while another connection writes, or while the connection is in a transaction of its user. Default: 5000. */
@@ -58,14 +59,14 @@ export function sqlitePersistence(
   database: SqliteClient | string,
   options: SqlitePersistenceOptions = {},
 ): Persistence {
-  const { store = "lastwrite", lock = "file", journalMode = "wal", busyTimeoutMs = 5000 } = options;
+  const { store = "lastwrite", lock = "os", journalMode = "wal", busyTimeoutMs = 5000 } = options;
   if (typeof database === "string" ? database === "" : !isClient(database)) {
     throw invalid(
       "sqlitePersistence takes a Database of better-sqlite3 or libsql, a DatabaseSync of node:sqlite, or a path",
     );
   }
-  if (lock !== "file" && lock !== "none") {
-    throw invalid(`\`lock\` is "file" or "none", not ${JSON.stringify(lock)}`);
+  if (lock !== "os" && lock !== "none") {
+    throw invalid(`\`lock\` is "os" or "none", not ${JSON.stringify(lock)}`);
   }
   if (journalMode !== "wal" && journalMode !== "keep") {
     throw invalid(`\`journalMode\` is "wal" or "keep", not ${JSON.stringify(journalMode)}`);
@@ -73,8 +74,10 @@ export function sqlitePersistence(
   if (!(busyTimeoutMs >= 0)) {
     throw invalid(`\`busyTimeoutMs\` is a number of milliseconds from 0, not ${busyTimeoutMs}`);
   }
-  const chosen = { store, lock, journalMode, busyTimeoutMs };
-  return new SqlitePersistence(database, chosen, statementsFor(store));
+  const statements = statementsFor(store);
+  // "Notes" and "notes" are the same tables, so they have to be the same lock.
+  const chosen = { store: store.toLowerCase(), lock, journalMode, busyTimeoutMs };
+  return new SqlitePersistence(database, chosen, statements);
 }
 
 /** A store of a database while it is open. */
@@ -147,7 +150,7 @@ class SqlitePersistence implements Persistence {
         poison: undefined,
       };
     } catch (error) {
-      await this.close();
+      this.#release();
       throw storeError(error, this.name);
     }
   }
@@ -170,13 +173,27 @@ class SqlitePersistence implements Persistence {
   }
 
   async close(): Promise<void> {
-    this.#open = undefined;
-    for (let undo = this.#held.pop(); undo !== undefined; undo = this.#held.pop()) undo();
+    const [failure] = this.#release();
+    if (failure !== undefined) throw storeError(failure.error, this.name);
   }
 
   async *salvage(): AsyncGenerator<Uint8Array | LostBytes, void, undefined> {
     const { tables } = this.#opened();
     if (tables !== undefined) yield* tables.salvage();
+  }
+
+  /** Gives back all that is held, and says what went wrong with that. */
+  #release(): { readonly error: unknown }[] {
+    this.#open = undefined;
+    const failures: { readonly error: unknown }[] = [];
+    for (let undo = this.#held.pop(); undo !== undefined; undo = this.#held.pop()) {
+      try {
+        undo();
+      } catch (error) {
+        failures.push({ error });
+      }
+    }
+    return failures;
   }
 
   async #connect(access: Access): Promise<Connection> {

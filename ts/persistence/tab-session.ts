@@ -4,7 +4,15 @@ import { idText } from "../codec/entry.ts";
 import { decodeVersion } from "../codec/version.ts";
 import { LastwriteError } from "../errors.ts";
 import type { SharedReplica, WriteContext } from "./contract.ts";
-import { Follower, Leader, type Message, PROTOCOL, readMessage } from "./tabs.ts";
+import {
+  Follower,
+  Leader,
+  type Message,
+  PROTOCOL,
+  readMessage,
+  versionOf,
+  type Written,
+} from "./tabs.ts";
 
 /** What tabs share on the medium: all may change the ids, the leader alone the rest. */
 export interface SharedLog {
@@ -124,18 +132,21 @@ export class TabSession {
       await this.#takeOver();
       return isLate ? this.#takeOver() : undefined;
     }
-    return this.#keep(context.sync, () => log.append(frame, context));
+    const written = { frames: [frame], isWhole: false, sync: context.sync };
+    return this.#keep(written, () => log.append(frame, context));
   }
 
-  async replace(frames: Iterable<Uint8Array>): Promise<void> {
+  async replace(given: Iterable<Uint8Array>): Promise<void> {
     const log = this.#openLog();
     if (!this.#hasLock) return this.#follow({ sync: true });
+    // Of one that is not shared nobody asks for the version, and nothing has to be held at once.
+    const frames = this.#replica === undefined ? given : [...given];
     if (this.#mustTakeOver) {
       // Not what the take-over itself asks for: this lacks what is on the medium.
       if (!this.#hasReread) return this.#takeOver();
-      this.#replaced = this.#replica?.version();
+      this.#replaced = versionOf(frames);
     }
-    return this.#keep(true, () => log.replace(frames));
+    return this.#keep({ frames, isWhole: true, sync: true }, () => log.replace(frames));
   }
 
   /** Gives the lead, or the place in the queue, to others. */
@@ -171,9 +182,9 @@ export class TabSession {
     );
   }
 
-  /** `write` keeps all that the replica holds at this moment. */
-  async #keep(sync: boolean, write: () => Promise<void>): Promise<void> {
-    await (this.#leader === undefined ? write() : this.#leader.keeping(sync, write));
+  /** Tells the others what `write` keeps. */
+  async #keep(written: Written, write: () => Promise<void>): Promise<void> {
+    await (this.#leader === undefined ? write() : this.#leader.keeping(written, write));
   }
 
   async #follow({ sync }: WriteContext): Promise<void> {

@@ -3,7 +3,9 @@
  * alone writes to the database; the others follow. Here are the steps of both; channel, locks and timers are those of tab-session.ts.
  */
 
-import { compareVersions } from "../codec/version.ts";
+import { NO_DOTS, SeenDots } from "../codec/dots.ts";
+import { decodeHeader, KIND } from "../codec/frame.ts";
+import { compareVersions, decodeVersion, encodeVersion } from "../codec/version.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { SharedReplica } from "./contract.ts";
 
@@ -105,6 +107,25 @@ export function readMessage(data: unknown): Message | undefined {
   return isWhole ? (data as Message) : undefined;
 }
 
+/** Frames on their way to the medium. */
+export interface Written {
+  readonly frames: Iterable<Uint8Array>;
+  /** Instead of all that is there, not after it. */
+  readonly isWhole: boolean;
+  /** Whether it survives a loss of power from then on. */
+  readonly sync: boolean;
+}
+
+/** What a medium has that has these frames after those of version `before`: they may have been taken long ago, and lack what the replica holds by now. */
+export function versionOf(frames: Iterable<Uint8Array>, before?: Uint8Array): Uint8Array {
+  const version = new SeenDots(before && decodeVersion(before));
+  for (const frame of frames) {
+    const { vector, end = NO_DOTS.exceptions } = decodeHeader(frame, [KIND.entries, KIND.journal]);
+    version.adopt({ vector, exceptions: end }, "");
+  }
+  return encodeVersion(version);
+}
+
 /** The leader's part: hands out what it keeps, and keeps what the others write. */
 export class Leader {
   readonly #term: number;
@@ -146,9 +167,10 @@ export class Leader {
     }
   }
 
-  /** Runs `write`, which keeps all that the replica holds at this moment, and tells the others when it has. */
-  async keeping(sync: boolean, write: () => Promise<void>): Promise<void> {
-    const [version, base] = [this.#replica.version(), this.#kept];
+  /** Runs `write`, which keeps these frames, and tells the others when it has. */
+  async keeping({ frames, isWhole, sync }: Written, write: () => Promise<void>): Promise<void> {
+    const base = this.#kept;
+    const version = versionOf(frames, isWhole ? undefined : base);
     const delta = this.#followers.size > 0 ? this.#replica.deltaSince(base) : undefined;
     await write();
     this.#kept = version;
@@ -209,6 +231,7 @@ interface PendingWrite {
 }
 
 const MISSES_MAX = 3;
+const PATIENCE = 4;
 
 /** A follower's part: gives the leader what it lacks, and takes what the leader keeps. */
 export class Follower {
@@ -225,6 +248,8 @@ export class Follower {
   #lastNumber = 0;
   /** Said hello, and waits for the answer. */
   #isAsking = false;
+  /** How often it may want to ask before it does so again: a leader that was stopped may have missed it. */
+  #patience = PATIENCE;
   /** The leader has collected what this replica has not seen. */
   #mustReread = false;
   /** This replica has collected what the leader has not seen. */
@@ -295,6 +320,8 @@ export class Follower {
     if (told !== undefined && covers(told, version)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#pending = { sync, version, resolve, reject, number: undefined, missCount: 0 };
+      // A leader that was stopped may have missed what it was asked.
+      if (this.#kept === undefined || this.#mustReread) this.#ask();
       this.#write();
     });
   }
@@ -314,7 +341,12 @@ export class Follower {
   }
 
   #ask(): void {
-    if (this.#isAsking && this.#kept !== undefined) return;
+    const isUrgent = this.#kept === undefined || this.#mustReread;
+    if (this.#isAsking && !isUrgent && this.#patience > 0) {
+      this.#patience -= 1;
+      return;
+    }
+    this.#patience = PATIENCE;
     this.#isAsking = true;
     this.#send({
       type: "hello",

@@ -31,14 +31,15 @@ export interface PersistenceHooks {
   readonly onError?: (error: LastwriteError) => void;
 }
 
+/** Where a store is kept, and what need not be as by default. */
 export interface OpenOptions {
   /** Where the store is kept. */
   readonly persistence: Persistence;
   /** Default: `await loadEngine()`. Stores written by one engine open on every other. */
   readonly engine?: Engine;
   /**
-   * 32 hex digits for a store that has no id yet: a new one, or a copy. `invalid-argument` for a store that has another. Default: random, which is always
-   * right; two copies of one id are found out, and one of them takes a new one.
+   * 32 hex digits for a store that has no id yet: a new one, or a copy. A store that has been written under this id before goes on under the one that it has now, which may be
+   * another; `invalid-argument` for a store that was only written under others. Default: random, which is always right.
    */
   readonly replicaId?: string;
   /** Answers milliseconds since 1970, below 2^47. Default: `Date.now`. However it jumps, no stamp repeats or goes back. */
@@ -105,13 +106,13 @@ export interface StoreEvents {
  * A dictionary that is kept: it survives the end of the process, and goes on where it was. All that a `Dictionary` has, and what is below.
  *
  * Reads and writes are as quick as without, and as synchronous: a write is in memory when it returns, and on the medium when a `flush()` after it has
- * resolved. After `close()` everything throws `store-closed`; after `store-poisoned`, `store-corrupt` or `store-locked` from the medium, writes throw that.
+ * resolved. Call `flush()` before you send what `deltaSince`, `snapshot` and their like gave: others must not know of a write that a crash can take back. After `close()` everything throws `store-closed`; after `store-poisoned`, `store-corrupt` or `store-locked` from the medium, writes throw that.
  */
 export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof Symbol.dispose> {
   /** 32 hex digits, or undefined until the first write here. Changes when the store turns out to be a copy (`replica-cloned`). */
   readonly replicaId: string | undefined;
 
-  /** How many changes of entries are not on the medium yet. */
+  /** How many changes of entries are not on the medium yet; after `close()`, how many got lost with a place that failed. */
   readonly unflushedCount: number;
 
   /**

@@ -48,7 +48,7 @@ interface Whole {
 
 /** Below this a log is not worth folding. */
 const FOLD_BYTES_MIN = 256 * 1024;
-/** A log is folded when it is so many times as long as the state was: then folding writes half as much again as the log. */
+/** A log is folded when it is so many times as long as the state was; then folding writes at most half as much again as the log where keys are overwritten, and one and a half times as much where all are new. */
 const FOLD_FACTOR = 2;
 const WHOLE_PART_BYTES = 1024 * 1024;
 const RETRY_MS = 1000;
@@ -63,6 +63,8 @@ export class Keeper {
   readonly #flushIntervalMs: number;
   readonly #listener: KeeperListener;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The interval is over for something that changed. */
+  #isDue = false;
   #waiters: Waiter[] = [];
   #pending: Journal | undefined;
   /** Resolves when nothing is being written any more. */
@@ -104,7 +106,7 @@ export class Keeper {
 
   /** Something may have changed: it is kept soon. */
   touch(): void {
-    if (this.#timer === undefined) this.#wake(this.#flushIntervalMs);
+    if (this.#timer === undefined && this.#failure === undefined) this.#wake(this.#flushIntervalMs);
   }
 
   /** Resolves when all that changed so far is kept, and survives a loss of power if `sync` says so. */
@@ -128,6 +130,12 @@ export class Keeper {
     this.#kept(whole.head);
   }
 
+  /** Says on the medium, before anything else, that the store is open. */
+  async mark(): Promise<void> {
+    this.#attributes.touch(ATTRIBUTE.epoch);
+    await this.flush(true);
+  }
+
   /** Keeps what is left, synced, and stops. */
   async close(): Promise<void> {
     try {
@@ -146,35 +154,44 @@ export class Keeper {
   #wake(afterMs: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      this.#isDue = true;
       this.#run();
     }, afterMs);
   }
 
   #run(): void {
+    if (this.#failure !== undefined) return;
     this.#running ??= this.#write().finally(() => {
       this.#running = undefined;
-      if (this.#waiters.length > 0) this.#run();
+      if (this.#hasWork) this.#run();
     });
+  }
+
+  get #hasWork(): boolean {
+    return this.#isDue || this.#waiters.length > 0;
   }
 
   /** Writes until nobody waits any more. */
   async #write(): Promise<void> {
     // What is written and asked for at this same moment goes along.
     await nextTurn();
-    do {
+    while (this.#hasWork && this.#failure === undefined) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
+      this.#isDue = false;
       const waiters = this.#waiters;
       this.#waiters = [];
       try {
         await this.#writeOnce(waiters.some(({ sync }) => sync));
+        for (const { resolve } of waiters) resolve();
+        // Nobody who was told that his changes are kept has to hear of it when this fails.
+        waiters.length = 0;
+        if (this.#isFoldDue()) await this.#fold();
       } catch (error) {
         this.#fail(asStoreError(error, this.#persistence), waiters);
-        return;
       }
-      for (const { resolve } of waiters) resolve();
       for (let turn = 0; turn < SHARED_TURNS; turn++) await nextTurn();
-    } while (this.#waiters.length > 0);
+    }
   }
 
   async #writeOnce(sync: boolean): Promise<void> {
@@ -183,10 +200,9 @@ export class Keeper {
     if (this.#isBroken) {
       await this.#folding;
       await this.replace();
-      return;
+    } else {
+      await this.#append(sync);
     }
-    await this.#append(sync);
-    if (this.#isFoldDue()) await this.#fold();
   }
 
   async #append(sync: boolean): Promise<void> {
@@ -249,9 +265,12 @@ export class Keeper {
     this.#pending = this.#takeJournal();
     const whole = this.#takeWhole();
     if (this.#pending !== undefined) await this.#append(false);
-    const folding = this.#install(whole).catch((error: unknown) => {
+    const folding = this.#install(whole).catch((thrown: unknown) => {
+      const error = asStoreError(thrown, this.#persistence);
       this.#foldBytesMin = FOLD_FACTOR * this.#logBytes;
-      this.#fail(asStoreError(error, this.#persistence), []);
+      // The log goes on as it is, and is folded when it is longer.
+      if (TRIED_AGAIN.has(error.code)) this.#listener.failed(error, false);
+      else this.#fail(error, []);
     });
     this.#folding = folding.finally(() => {
       this.#folding = undefined;
@@ -282,12 +301,17 @@ export class Keeper {
     this.#listener.flushed(changeCount);
   }
 
+  /** Tells those who wait for it that something was not kept; all of them, when nothing ever will be. */
   #fail(error: LastwriteError, waiters: readonly Waiter[]): void {
     const isFinal = !TRIED_AGAIN.has(error.code);
-    if (isFinal) this.#failure ??= error;
-    else if (this.#timer === undefined && !this.#isClosing) this.#retry();
-    for (const { reject } of [...waiters, ...this.#waiters]) reject(error);
-    this.#waiters = [];
+    for (const { reject } of waiters) reject(error);
+    if (isFinal) {
+      this.#failure ??= error;
+      for (const { reject } of this.#waiters) reject(error);
+      this.#waiters = [];
+    } else if (this.#timer === undefined && !this.#isClosing) {
+      this.#retry();
+    }
     this.#listener.failed(error, isFinal);
   }
 

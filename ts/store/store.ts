@@ -1,6 +1,8 @@
 /** A dictionary and what keeps it: hands calls on, and sees to it that what they change reaches the medium. */
 
+import { lastCounter } from "../codec/dots.ts";
 import type { Value } from "../codec/value.ts";
+import { decodeVersion } from "../codec/version.ts";
 import type {
   Dictionary,
   KeyRange,
@@ -22,7 +24,7 @@ import type { Connector, Link } from "../transport/contract.ts";
 import type { Store, StoreEvents, SyncOptions } from "./contract.ts";
 import type { StoreEmitter } from "./events.ts";
 import type { Attributes } from "./identity.ts";
-import { type Keeper, storeClosed } from "./keeper.ts";
+import { asStoreError, type Keeper, storeClosed } from "./keeper.ts";
 
 export interface StoreParts {
   readonly dictionary: Dictionary;
@@ -33,15 +35,14 @@ export interface StoreParts {
   readonly attributes: Attributes;
   readonly driftMaxMs: number;
   readonly now: () => number;
-  /** Whether the replica id is known to others already. */
-  readonly hasWritten: boolean;
 }
 
 export class PersistentStore implements Store {
   readonly #parts: StoreParts;
   readonly #dictionary: Dictionary;
   readonly #keeper: Keeper | undefined;
-  #hasWritten: boolean;
+  /** Whether something was written under the replica id, as far as that was asked. */
+  #hasWritten = false;
   readonly #listeners = new Set<() => void>();
   readonly #syncing = new Set<Promise<void>>();
   readonly #stop = new AbortController();
@@ -50,6 +51,8 @@ export class PersistentStore implements Store {
   #isInTransaction = false;
   #revision = 0;
   #closing: Promise<void> | undefined;
+  /** What was not kept when the store was closed. */
+  #lostCount: number | undefined;
   /** Why writes are refused. */
   #refusal: (() => LastwriteError) | undefined;
 
@@ -57,13 +60,16 @@ export class PersistentStore implements Store {
     this.#parts = parts;
     this.#dictionary = parts.dictionary;
     this.#keeper = parts.keeper;
-    this.#hasWritten = parts.hasWritten;
     if (parts.keeper === undefined) this.#refusal = () => readOnly(parts.persistence.name);
   }
 
   get replicaId(): string | undefined {
     const { replicaId } = this.#readable;
-    return this.#hasWritten ? replicaId : undefined;
+    if (this.#hasWritten) return replicaId;
+    const hasWritten = lastCounter(decodeVersion(this.#dictionary.version()), replicaId) > 0;
+    // What is written inside a transaction may be undone.
+    this.#hasWritten = hasWritten && !this.#isInTransaction;
+    return hasWritten ? replicaId : undefined;
   }
 
   get size(): number {
@@ -75,7 +81,7 @@ export class PersistentStore implements Store {
   }
 
   get unflushedCount(): number {
-    return this.#closing === undefined ? (this.#keeper?.unflushedCount ?? 0) : 0;
+    return this.#lostCount ?? this.#keeper?.unflushedCount ?? 0;
   }
 
   get status(): ConnectionStatus {
@@ -130,15 +136,12 @@ export class PersistentStore implements Store {
   }
 
   transaction<T>(fn: () => T): T {
-    const { replicaId } = this;
     const isOuter = !this.#isInTransaction;
     this.#isInTransaction = true;
     try {
       return this.#writable.transaction(fn);
     } catch (error) {
       this.#revision++;
-      // What it wrote under its first id is undone, so that this is unused again.
-      if (isOuter && replicaId === undefined) this.#hasWritten = false;
       throw error;
     } finally {
       if (isOuter) this.#isInTransaction = false;
@@ -311,13 +314,14 @@ export class PersistentStore implements Store {
     this.#stop.abort(storeClosed());
     await Promise.allSettled([...this.#syncing, this.#connections?.close(storeClosed())]);
     const { keeper, persistence, emitter } = this.#parts;
-    try {
-      await keeper?.close();
-    } finally {
-      this.#dictionary.close();
-      await persistence.close();
-      emitter.emit("close", undefined);
-    }
+    const failures: unknown[] = [];
+    const note = (error: unknown): void => void failures.push(asStoreError(error, persistence));
+    await keeper?.close().catch(note);
+    this.#lostCount = keeper?.unflushedCount ?? 0;
+    this.#dictionary.close();
+    await persistence.close().catch(note);
+    emitter.emit("close", undefined);
+    if (failures.length > 0) throw failures[0];
   }
 
   get #readable(): Dictionary {
@@ -337,7 +341,6 @@ export class PersistentStore implements Store {
 
   #written(won: boolean): boolean {
     if (won) {
-      this.#hasWritten = true;
       this.#revision++;
       this.#touch();
     }

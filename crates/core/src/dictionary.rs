@@ -347,8 +347,7 @@ impl Dictionary {
             origin: None,
         };
         let live = self.len();
-        self.put_prefix(prefix, &fields);
-        self.sweep(&[prefix.into()], false);
+        self.put_prefix_over(prefix, &fields);
         self.settled();
         Ok(live - self.len())
     }
@@ -502,6 +501,21 @@ impl Dictionary {
             if let Some(transaction) = &mut self.transaction {
                 transaction.steps.push(Step::Inserted(record));
             }
+        }
+    }
+
+    /// Puts a prefix tombstone as [`Self::put_prefix`], and drops the entries that it covers, whatever the others held do.
+    pub(crate) fn put_prefix_over(&mut self, prefix: &[u8], fields: &Fields<'_>) {
+        self.put_prefix(prefix, fields);
+        let stamp = Stamp { hlc: fields.hlc, replica: self.nodes.id(fields.stamp_node) };
+        let covered = self.below(&[prefix.into()], |dictionary, record| {
+            let Self { records, nodes, .. } = dictionary;
+            records.hlc(record) <= stamp.hlc
+                && records.stamp(record, nodes) <= stamp
+                && records.key(record).starts_with(prefix)
+        });
+        for record in covered {
+            self.drop_record(record);
         }
     }
 

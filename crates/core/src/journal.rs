@@ -262,7 +262,7 @@ impl Dictionary {
                     let fields =
                         Fields { value: entry.value, hlc: entry.hlc, stamp_node, dot, origin };
                     if entry.is_prefix() {
-                        self.replay_prefix(key, &fields);
+                        self.put_prefix_over(key, &fields);
                     } else {
                         let held = self.records.find_hashed(key, hash);
                         self.put(key, hash, held, &fields);
@@ -270,21 +270,6 @@ impl Dictionary {
                 }
             }
         });
-    }
-
-    /// Puts a prefix tombstone back, and drops what it covers, whatever the others held do.
-    fn replay_prefix(&mut self, prefix: &[u8], fields: &Fields<'_>) {
-        self.put_prefix(prefix, fields);
-        let stamp = Stamp { hlc: fields.hlc, replica: self.nodes.id(fields.stamp_node) };
-        let covered = self.below(&[prefix.into()], |dictionary, record| {
-            let Self { records, nodes, .. } = dictionary;
-            records.hlc(record) <= stamp.hlc
-                && records.stamp(record, nodes) <= stamp
-                && records.key(record).starts_with(prefix)
-        });
-        for record in covered {
-            self.drop_record(record);
-        }
     }
 
     /// Puts back what a journal has besides entries.

@@ -58,6 +58,8 @@ export interface Stores {
   state(as?: string): Promise<StoreState>;
   /** Writes keys `<prefix><from>` to before `<prefix><to>`, each flushed before the next. */
   write(prefix: string, from: number, to: number, as?: string): Promise<number>;
+  /** Writes and removes a key, and forgets at once that it was there, before any other tab may know. */
+  collect(as?: string): Promise<number>;
   /** Flushes, and answers the code with which that is refused, or "". */
   flushCode(as?: string): Promise<string>;
   /** What can be read of a damaged store: how many keys, and what not. */
@@ -155,6 +157,15 @@ export const stores: Stores = {
       keptKeys.push(key);
     }
     return to - from;
+  },
+
+  async collect(as) {
+    const { store } = find(as);
+    store.set("temporary", 1);
+    store.delete("temporary");
+    const count = store.collectTombstones(store.version());
+    await store.flush();
+    return count;
   },
 
   async flushCode(as) {

@@ -14,7 +14,7 @@ import {
 } from "../../codec/entry.ts";
 import type { PlainValue } from "../../codec/plain.ts";
 import { CLOCK_AHEAD, WON } from "../contract.ts";
-import { dropCovered } from "./holdings.ts";
+import { dropCoveredBy } from "./holdings.ts";
 import type { State } from "./state.ts";
 
 /** Writes a value, or with undefined a tombstone, under the next stamp of the clock. */
@@ -68,7 +68,8 @@ export function writeStamped(
 export function deletePrefixNext(state: State, prefix: string, now: number): number {
   const before = state.holdings.valueCount;
   putOwn(state, { key: prefix, isPrefix: true, value: undefined, stamp: nextStamp(state, now) });
-  dropCovered(state);
+  const written = state.holdings.prefixes.get(prefix);
+  if (written !== undefined) dropCoveredBy(state, written);
   state.settleLog();
   return before - state.holdings.valueCount;
 }
