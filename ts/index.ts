@@ -59,9 +59,15 @@ export {
   type SplitJournal,
 } from "./persistence/journal.ts";
 export type {
+  ConnectionStatus,
   Durability,
   OpenOptions,
+  PendingEvent,
   PersistenceHooks,
+  ProgressEvent,
+  StatusEvent,
   Store,
   StoreEvents,
+  SyncOptions,
 } from "./store/contract.ts";
+export type { Connector, Link, LinkEnd, LinkHandler, Message } from "./transport/contract.ts";

@@ -36,6 +36,8 @@ export function installPacked(): Installed {
       "--no-fund",
       "--loglevel=error",
       ...tarballs.map((name) => join(packed, name)),
+      // A dependency, as it is installed here.
+      join(here, "../../node_modules/ws"),
     ],
     app,
   );
