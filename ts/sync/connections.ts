@@ -6,12 +6,14 @@ import { Connection, type ConnectionStatus, type Machine } from "./connection.ts
 import type { StoreHost } from "./host.ts";
 import type { RunProgress } from "./run.ts";
 
+/** How the best of the connections is, now. */
 export interface StatusEvent {
   readonly status: ConnectionStatus;
   /** Why it is not better than that, if that is known. */
   readonly reason: LastwriteError | undefined;
 }
 
+/** How far a first load is. */
 export interface ProgressEvent {
   /** How many entries the other side holds, tombstones included. */
   readonly entryCount: number;
@@ -19,6 +21,7 @@ export interface ProgressEvent {
   readonly remainingBytes: number;
 }
 
+/** How many own writes wait for an acknowledgement, now. */
 export interface PendingEvent {
   readonly pendingCount: number;
 }

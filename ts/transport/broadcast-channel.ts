@@ -14,6 +14,7 @@ export interface LocksLike {
   ): Promise<unknown>;
 }
 
+/** How it is told that another end is gone. */
 export interface BroadcastChannelLinksOptions {
   /** Default: those of the browser, if any. */
   readonly locks?: LocksLike | undefined;

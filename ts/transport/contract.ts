@@ -13,6 +13,7 @@ export interface LinkEnd {
 
 /** Who uses a link: called in the order in which things happen, never from inside `send` or `close`. */
 export interface LinkHandler {
+  /** A message of the other side came. */
   message(message: Message): void;
   /** All that was sent has left this process, or nearly all. */
   drained(): void;

@@ -18,6 +18,7 @@ export interface MemoryFaults {
   readonly delaySteps?: number;
 }
 
+/** How messages go through this process. */
 export interface MemoryLinkOptions {
   /** Names both ends in messages. Default: "memory". */
   readonly name?: string;
@@ -32,6 +33,7 @@ export interface MemoryLinkOptions {
   readonly faults?: MemoryFaults;
 }
 
+/** A link of which both ends are here. */
 export interface MemoryLink {
   readonly left: Link;
   readonly right: Link;

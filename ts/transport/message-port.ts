@@ -14,6 +14,7 @@ export interface PortLike {
   start?(): void;
 }
 
+/** What the link is called. */
 export interface MessagePortLinkOptions {
   /** Names the other side in messages. Default: "message port". */
   readonly name?: string;

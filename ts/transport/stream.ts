@@ -27,6 +27,7 @@ export interface StreamPair {
   readonly writable: WritableStream<Uint8Array>;
 }
 
+/** In which form the link speaks, and what it is called. */
 export interface StreamLinkOptions {
   /** Names the other side in messages. Default: "stream". */
   readonly name?: string;

@@ -10,6 +10,7 @@ import { NodePipe } from "./stream.ts";
 import { StreamLink } from "./stream-link.ts";
 import type { Timers } from "./timers.ts";
 
+/** Where to connect to, and in which form. */
 export interface TcpConnectorOptions {
   /** A name or an address. */
   readonly host: string;
@@ -20,6 +21,7 @@ export interface TcpConnectorOptions {
   readonly timers?: Timers;
 }
 
+/** In which form the link speaks, and what it is called. */
 export interface SocketLinkOptions {
   /** Lines of JSON, or bytes. Default: what the first byte of the other side tells, until which nothing is sent. */
   readonly text?: boolean;

@@ -30,6 +30,7 @@ export interface WebSocketLike {
 /** What makes them. */
 export type WebSocketClass = new (url: string, protocols?: string | string[]) => WebSocketLike;
 
+/** What the connector makes its sockets of. */
 export interface WebSocketConnectorOptions {
   /** The class to take. Default: the global one, and on a Node that has none, that of `ws`. */
   readonly WebSocket?: WebSocketClass;
@@ -39,6 +40,7 @@ export interface WebSocketConnectorOptions {
   readonly timers?: Timers;
 }
 
+/** What the link is called. */
 export interface WebSocketLinkOptions {
   /** Names the other side in messages. Default: "websocket". */
   readonly name?: string;
