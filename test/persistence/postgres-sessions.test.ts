@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 
 import { loadEngine, type Persistence } from "lastwrite";
 import { postgresPersistence, type PostgresClient } from "lastwrite/persistence/postgres";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import {
@@ -450,6 +451,23 @@ describe.skipIf(absence !== undefined)(
       }
     });
 
+    test("a transaction that the server ended since it took too long is done again", async () => {
+      await using own = await makeDatabase();
+      const pool = own.pool(1);
+      const persistence = await opened(postgresPersistence(pool), engine);
+      // What `transaction_timeout` of PostgreSQL 17 says, which also ends the session.
+      await own.run(`create sequence attempts;
+        create function fail() returns trigger language plpgsql as $$ begin
+          if nextval('attempts') = 1 then raise exception 'too long' using errcode = '25P04'; end if;
+          return new; end $$;
+        create trigger fail before insert on lastwrite_entries for each row execute function fail()`);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      await persistence.append(source.frame(), SYNC);
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(pool), engine)).toEqual(source.snapshot());
+    });
+
     test("a pool of one is enough, and has its session back afterwards, without locks", async () => {
       const store = randomUUID();
       const pool = database.pool(1);
@@ -530,4 +548,6 @@ test("a client of no known shape is refused before anything is opened", () => {
     postgresPersistence(client as PostgresClient);
   for (const client of [undefined, null, {}, "postgres://", { query: () => {} }, () => {}])
     expect(make(client)).toThrow("a client is a pg Client or Pool");
+  // By its status nobody knows in whose transaction it wrote.
+  expect(make(new pg.Client({ pipeline: true }))).toThrow("pipelines");
 });

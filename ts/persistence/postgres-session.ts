@@ -29,6 +29,8 @@ export interface PgClient {
   removeListener(event: "error", listener: (error: Error) => void): unknown;
   /** "I" outside of a transaction. Older ones do not tell. */
   getTransactionStatus?(): string | null;
+  /** It sends statements before it has the answers to those before: only in a pool, see `postgresPersistence`. */
+  readonly pipeline?: boolean;
 }
 
 /** A client that goes back to its pool, or is closed. */
@@ -162,6 +164,12 @@ function ofPgPool(pool: PgPool): Sessions {
 
 /** The session is the user's, who need not listen himself: a connection that breaks may tell so more than once, also after its session was given up. */
 function ofPgClient(client: PgClient): Sessions {
+  if (client.pipeline === true) {
+    // Its status may be that after a later statement of the user, when it answers ours.
+    const message =
+      "a Client that pipelines cannot tell in whose transaction it wrote; give the store a Pool";
+    throw new LastwriteError("invalid-argument", message);
+  }
   const ignore = (): void => {};
   let isListening = false;
   return {

@@ -45,7 +45,7 @@ export interface PostgresPersistenceOptions {
  * session of a pool to itself until it is closed; a Client must not be in a transaction of anybody else meanwhile. A connection that broke is replaced by a new one of the pool, if nobody else opened the
  * store in between; without a pool it is `storage-unavailable` from then on.
  *
- * Throws `invalid-argument` for names that PostgreSQL does not take, and for anything that is none of these clients. No connection is opened before `open`.
+ * Throws `invalid-argument` for names that PostgreSQL does not take, for anything that is none of these clients, and for a Client with `pipeline`, which cannot tell in whose transaction it wrote. No connection is opened before `open`.
  */
 export function postgresPersistence(
   client: PostgresClient,
