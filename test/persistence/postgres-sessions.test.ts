@@ -385,9 +385,22 @@ describe.skipIf(absence !== undefined)(
       expect(await codeOf(persistence.close())).toBe("storage-unavailable");
       expect(await codeOf(persistence.append(new Uint8Array(0), SYNC))).toBe("store-closed");
       await client.query("rollback");
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("store-locked");
       await persistence.close();
       expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("it resolved");
       await elsewhere.close();
+      expect(client.listenerCount("error")).toBe(1);
+
+      // Or another one opens the store by that Client, and the first does not take its lock away.
+      await persistence.open({ access: "write", engine });
+      await client.query("begin");
+      await client.query("select 1 / 0").catch(() => {});
+      expect(await codeOf(persistence.close())).toBe("storage-unavailable");
+      await client.query("rollback");
+      const other = await opened(postgresPersistence(client, { store }), engine);
+      await persistence.close();
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("store-locked");
+      await other.close();
       expect(client.listenerCount("error")).toBe(1);
     });
 

@@ -42,20 +42,34 @@ export function pgSession(
       endTurn();
     }
   };
+  const settle = async (): Promise<void> => {
+    const debts = debtsOf(client);
+    for (const debt of debts) {
+      await ask(debt.text, debt.values);
+      debts.delete(debt);
+    }
+  };
   return {
     owner,
     query: (text, values) =>
       inTurn(async () => {
         checkAlone();
+        await settle().catch(() => {});
         const rows = await ask(text, values);
         checkAlone();
         return rows;
       }),
     queryAnywhere: (text, values) => inTurn(() => ask(text, values)),
+    async owe(text, values) {
+      debtsOf(client).add({ text, values });
+      await inTurn(settle);
+    },
+    settle: () => inTurn(settle),
     async begin(mode) {
       const endTurn = await takeTurn(client);
       try {
         checkAlone();
+        await settle().catch(() => {});
         const begun = owner === "user" ? await beginAmongOthers(ask, mode) : beginBy(ask, mode);
         return endingTurn(await begun, endTurn);
       } catch (error) {
@@ -130,6 +144,23 @@ function foreign(): LastwriteError {
     "storage-unavailable",
     "the client of the store is in a transaction that is not the store's; end it, or give the store a client of its own",
   );
+}
+
+interface Debt {
+  readonly text: string;
+  readonly values: readonly string[];
+}
+
+/** By client, what has to be run before anything else. */
+const debtsByClient = new WeakMap<PgClient, Set<Debt>>();
+
+function debtsOf(client: PgClient): Set<Debt> {
+  let debts = debtsByClient.get(client);
+  if (debts === undefined) {
+    debts = new Set();
+    debtsByClient.set(client, debts);
+  }
+  return debts;
 }
 
 /** By client, the end of the last turn that was asked for. */

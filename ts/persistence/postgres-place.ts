@@ -150,6 +150,8 @@ export class Hold {
   readonly #name: string;
   readonly #place: Place;
   #session: Session | undefined;
+  /** It was released, but the lock could not be given back. */
+  #isOwing = false;
   #backend: Backend;
   /** The last one is in use. Before it those that may be in the row still, when the answer got lost. */
   #openers: string[] = [];
@@ -228,15 +230,17 @@ export class Hold {
     return new LastwriteError("store-locked", message);
   }
 
-  /** Gives lock and session back. Rejects where the lock stays in a session that goes on without us, as in a transaction of the user that failed; then it is to be called again. */
+  /** Gives lock and session back. Rejects where the lock stays in a session that goes on without us, as in a transaction of the user that failed; then it is given back before the next statement of any store, or when this is called again. */
   async release(): Promise<void> {
     const session = this.#session;
     if (session === undefined) return;
     let isBroken = session.isLost();
     try {
-      if (!isBroken) await unlock(session, this.#place);
+      if (this.#isOwing) await session.settle();
+      else if (!isBroken) await unlock(session, this.#place);
     } catch (error) {
       const failure = failureOf(error, this.#name);
+      this.#isOwing = true;
       if (session.owner === "user" && !failure.isLost) throw failure.error;
       // The server frees the lock with the session.
       isBroken = true;
@@ -317,8 +321,8 @@ async function lock(query: Query, place: Place): Promise<"locked" | "own" | "oth
   return row?.[0] as "locked" | "own" | "other";
 }
 
-async function unlock({ queryAnywhere }: Session, place: Place): Promise<void> {
-  await queryAnywhere(
+async function unlock(session: Session, place: Place): Promise<void> {
+  await session.owe(
     "select pg_advisory_unlock($1::text::integer, $2::text::integer)",
     lockNumbers(place),
   );

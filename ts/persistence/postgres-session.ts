@@ -117,6 +117,10 @@ export interface Session {
   readonly query: Query;
   /** Whatever transaction it is in: for what none undoes. */
   readonly queryAnywhere: Query;
+  /** As `queryAnywhere`, but where that fails and the session goes on, it is run before the next statement of any store, or by `settle`. */
+  owe(text: string, values: readonly string[]): Promise<void>;
+  /** Runs what is owed still, if anything is. */
+  settle(): Promise<void>;
   begin(mode: Mode): Promise<Transaction>;
   /** The connection broke, as far as is known here. */
   isLost(): boolean;
@@ -211,6 +215,10 @@ function ofPostgresJs(sql: PostgresJs): Sessions {
         owner: "store",
         query,
         queryAnywhere: query,
+        async owe(text, values) {
+          await query(text, values);
+        },
+        async settle() {},
         begin: (mode) => beginBy(query, mode),
         isLost: () => isLost,
         release(isBroken) {
@@ -271,6 +279,10 @@ function ofPGlite(client: PGliteClient): Sessions {
     owner: "user",
     query,
     queryAnywhere: query,
+    async owe(text, values) {
+      await query(text, values);
+    },
+    async settle() {},
     begin: (mode) => beginInPGlite(client, mode),
     isLost: () => false,
     release: () => {},
