@@ -270,9 +270,15 @@ class Opening {
       takeOver: async () => {
         const kept = createDictionary({ engine });
         try {
+          let frameCount = 0;
           for await (const frame of persistence.load()) {
-            internalsOf(kept).entries.replay(frame);
-            this.#attributes.load(readJournal(frame)?.attributes ?? []);
+            try {
+              internalsOf(kept).entries.replay(frame);
+              this.#attributes.load(readJournal(frame)?.attributes ?? []);
+            } catch (error) {
+              throw unreadable(error, persistence, frameCount);
+            }
+            frameCount++;
           }
           takeIn(engine, dictionary, kept);
         } finally {
@@ -280,6 +286,7 @@ class Opening {
         }
         await keeper.replace();
       },
+      failed: (error) => this.#keeperListener().failed(asStoreError(error, persistence), false),
     };
   }
 }

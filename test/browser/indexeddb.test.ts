@@ -1,10 +1,9 @@
 /** What browsers do to databases and files: no space, deletion, strange contents, no storage at all. */
 
-import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 
 import { browserAbsence } from "./chromium.ts";
-import { ask, askWorker, isReady, kill, withPages } from "./tabs-under-test.ts";
+import { ask, askWorker, isReady, kill, setQuota, withPages } from "./tabs-under-test.ts";
 
 const NAME = "notes";
 const DATABASE = `lastwrite/${NAME}`;
@@ -73,6 +72,19 @@ describe.skipIf(browserAbsence !== "")("a database in Chromium", () => {
       expect((await asking(page, "state")).size).toBe(size + 3);
     },
   );
+
+  test("a file that could not be made for want of space is made when there is some", async () => {
+    const page = await pages.open();
+    await setQuota(page, 1000);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const opening = askWorker(page, "open", { name: NAME, medium: "opfs" });
+      await expect(opening).rejects.toThrow("store-full: ");
+    }
+    await setQuota(page, 200_000_000);
+    await askWorker(page, "open", { name: NAME, medium: "opfs" });
+    await askWorker(page, "set", "a", "1");
+    expect(await askWorker(page, "flushCode")).toBe("");
+  });
 
   test("a follower is told that the leader has no space, and goes on when there is some", async () => {
     const [first, second] = [await pages.open(), await pages.open()];
@@ -244,9 +256,3 @@ describe.skipIf(browserAbsence !== "")("a database in Chromium", () => {
     expect(await ask(page, "state")).toMatchObject({ replicaId, digest, size: 10 });
   });
 });
-
-async function setQuota(page: Page, quotaSize: number): Promise<void> {
-  const session = await page.context().newCDPSession(page);
-  const { origin } = new URL(page.url());
-  await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
-}

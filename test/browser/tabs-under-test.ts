@@ -97,3 +97,10 @@ export async function kill(page: Page): Promise<void> {
   session.send("Page.crash").catch(() => {});
   await crashed;
 }
+
+/** How much the origin of a page may keep from now on. */
+export async function setQuota(page: Page, quotaSize: number): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const { origin } = new URL(page.url());
+  await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
+}

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { decodeVersion } from "../../ts/codec/version.ts";
 import { browserAbsence } from "./chromium.ts";
 import type { OpenStore, StoreState } from "./programs/stores.ts";
-import { ask, isReady, kill, withPages } from "./tabs-under-test.ts";
+import { ask, isReady, kill, setQuota, withPages } from "./tabs-under-test.ts";
 
 const NAME = "shared store";
 const LOCK = `lastwrite/${NAME}`;
@@ -125,6 +125,68 @@ describe.skipIf(browserAbsence !== "")("tabs in Chromium", () => {
     await first.close();
     await ask(second, "write", "second/", 4, 6);
     expect((await ask(second, "state")).size).toBe(8);
+  });
+
+  test("tabs that both collected what the other had not seen lose nothing, also through the next leader", async () => {
+    const [first, second] = [await openTab(), await openTab()];
+    await ask(second, "write", "second/", 0, 2);
+    const collected = await Promise.all([ask(first, "collect"), ask(second, "collect")]);
+    expect(collected).toEqual([1, 1]);
+    await ask(second, "write", "second/", 2, 4);
+    await ask(first, "write", "first/", 0, 2);
+    expect((await settled([first, second])).size).toBe(6);
+
+    // What neither can tell the other any more.
+    const frozen = await freeze(first);
+    const third = await openTab({ options: { answerMaxMs: 100 } });
+    const collecting = ask(third, "collect");
+    await expect(collecting).rejects.toThrow("storage-unavailable");
+    await frozen.kill();
+    await ask(second, "write", "second/", 4, 6);
+    await expect.poll(() => ask(third, "flushCode")).toBe("");
+    expect((await settled([second, third])).size).toBe(8);
+  });
+
+  test("a tab that has no space to take over goes on trying, and tells so", async () => {
+    const [first, second] = [await pages.open(), await pages.open()];
+    // Before anything is open: what a browser grants it may grant for a while. And from the page that stays.
+    await setQuota(second, 2_000_000);
+    for (const page of [first, second]) {
+      await ask(page, "open", { name: NAME, durability: "strict" });
+    }
+    expect(await ask(first, "fill", 100)).toBe("store-full");
+    const { size } = await ask(second, "state");
+    await first.close();
+    await expect
+      .poll(async () => (await ask(second, "state")).errors, { timeout: 20_000 })
+      .toContain("store-full");
+    expect((await ask(second, "state")).isLeader).toBe(false);
+    await setQuota(second, 200_000_000);
+    // Nobody writes.
+    await expect
+      .poll(async () => (await ask(second, "state")).isLeader, { timeout: 20_000 })
+      .toBe(true);
+    expect((await ask(second, "state")).size).toBeGreaterThanOrEqual(size);
+  });
+
+  test("a leader whose database was deleted gives the lead to the next tab", async () => {
+    const first = await openTab();
+    await ask(first, "write", "first/", 0, 1);
+    await first.evaluate(
+      (name) =>
+        new Promise<void>((resolve, reject) => {
+          const request = indexedDB.deleteDatabase(name);
+          request.addEventListener("success", () => resolve());
+          request.addEventListener("error", () => reject(new Error("not deleted")));
+        }),
+      LOCK,
+    );
+    const second = await openTab({ options: { answerMaxMs: 300 } });
+    expect(await ask(second, "write", "second/", 0, 2)).toBe(2);
+    expect((await ask(second, "state")).isLeader).toBe(true);
+    expect((await ask(first, "state")).isLeader).toBe(false);
+    await ask(first, "set", "later", "1");
+    expect(await ask(first, "flushCode")).toBe("storage-unavailable");
   });
 
   test("a tab that is closed cleanly gives the lead to the next one, with all that was written", async () => {

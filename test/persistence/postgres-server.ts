@@ -21,7 +21,7 @@ export interface TestDatabase extends AsyncDisposable {
   client(): Promise<pg.Client>;
   /** `through`: where to connect instead. */
   pool(max?: number, through?: { readonly port: number }): pg.Pool;
-  sql(): Sql;
+  sql(max?: number): Sql;
   /** Runs SQL in a session of its own, and answers the rows. */
   run(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
 }
@@ -49,8 +49,8 @@ export async function makeDatabase(template?: string): Promise<TestDatabase> {
       open.push(pool);
       return pool;
     },
-    sql() {
-      const sql = postgres({ ...server, database: name, max: 3, onnotice: () => {} });
+    sql(max = 3) {
+      const sql = postgres({ ...server, database: name, max, onnotice: () => {} });
       open.push({ end: () => sql.end({ timeout: 1 }) });
       return sql;
     },

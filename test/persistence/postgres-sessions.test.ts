@@ -4,9 +4,18 @@ import { randomUUID } from "node:crypto";
 
 import { loadEngine, type Persistence } from "lastwrite";
 import { postgresPersistence, type PostgresClient } from "lastwrite/persistence/postgres";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { codeOf, contentOf, framesOf, keptIn, makeSource, opened } from "./postgres-frames.ts";
+import {
+  codeOf,
+  contentOf,
+  framesOf,
+  keptIn,
+  makeSource,
+  opened,
+  type Source,
+} from "./postgres-frames.ts";
 import { absence, makeDatabase, makeProxy, type TestDatabase } from "./postgres-server.ts";
 
 const SYNC = { sync: true };
@@ -235,6 +244,243 @@ describe.skipIf(absence !== undefined)(
       );
     });
 
+    test("two stores on one Client open, write and close at once", async () => {
+      const client = await database.client();
+      const names = [randomUUID(), randomUUID()];
+      const sources = names.map((_, at) => makeSource(engine, 1 + 2 * at));
+      const stores = await Promise.all(
+        names.map((store) => opened(postgresPersistence(client, { store }), engine)),
+      );
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(
+          stores.map((persistence, at) => {
+            const source = sources[at] as Source;
+            source.set(`key/${round}`, round);
+            source.set("gone/1", round);
+            // Of several statements, while that of the other store is one.
+            if (round % 2 === at) source.deletePrefix("gone/");
+            return persistence.append(source.frame(), SYNC);
+          }),
+        );
+      }
+      await Promise.all([
+        stores[0]?.replace((sources[0] as Source).whole()),
+        stores[1]?.close().then(() => opened(stores[1] as Persistence, engine)),
+      ]);
+      await Promise.all(stores.map((persistence) => persistence.close()));
+      for (const [at, store] of names.entries())
+        expect(await keptIn(postgresPersistence(client, { store }), engine)).toEqual(
+          sources[at]?.snapshot(),
+        );
+    });
+
+    test.each(["one statement", "several statements", "all frames"])(
+      "nothing is acknowledged that a transaction of the user, on its way already, takes along: %s",
+      async (what) => {
+        const store = randomUUID();
+        const client = await database.client();
+        const persistence = await opened(postgresPersistence(client, { store }), engine);
+        const source = makeSource(engine);
+        source.set("a/1", 1);
+        if (what === "several statements") source.deletePrefix("a/");
+        const frame = source.frame();
+        const write = (): Promise<void> =>
+          what === "all frames" ? persistence.replace([frame]) : persistence.append(frame, SYNC);
+        for (const end of ["rollback", "commit"]) {
+          const begun = client.query("begin isolation level serializable");
+          const code = await codeOf(write());
+          await begun;
+          expect(code).toBe("storage-unavailable");
+          // It is his still, as he began it.
+          const level = await client.query("show transaction_isolation");
+          expect(level.rows).toEqual([{ transaction_isolation: "serializable" }]);
+          expect(client.getTransactionStatus()).toBe("T");
+          await client.query(end);
+        }
+        await write();
+        await persistence.close();
+        expect(await keptIn(postgresPersistence(client, { store }), engine)).toEqual(
+          source.snapshot(),
+        );
+      },
+    );
+
+    test("a write that the user undoes or spoils half-way is not acknowledged", async () => {
+      const store = randomUUID();
+      const client = await database.client();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      const source = makeSource(engine);
+      for (const spoil of ["rollback", "rollback; begin", "select 1 / 0"]) {
+        source.set("b/1", spoil);
+        source.deletePrefix("b/");
+        const frame = source.frame();
+        const query = client.query.bind(client) as (...given: unknown[]) => unknown;
+        let isSpoilt = false;
+        client.query = ((...given: unknown[]) => {
+          const [{ text = "" }] = given as [{ text?: string }];
+          if (!isSpoilt && text.endsWith("commit")) {
+            isSpoilt = true;
+            void Promise.resolve(query(spoil)).catch(() => {});
+          }
+          return query(...given);
+        }) as typeof client.query;
+        expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+        expect(isSpoilt).toBe(true);
+        client.query = query as typeof client.query;
+        await client.query("rollback");
+        await persistence.append(frame, SYNC);
+        expect(await keptIn(postgresPersistence(database.pool(1), { store }), engine)).toEqual(
+          source.snapshot(),
+        );
+      }
+      await persistence.close();
+    });
+
+    test("an answer that got lost after a write in a transaction of the user is not taken for its own", async () => {
+      const store = randomUUID();
+      const client = await database.client();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      const frame = source.frame();
+      const begun = client.query("begin");
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      await begun;
+      // The user keeps what was not acknowledged, and the counter is ahead.
+      await client.query("commit");
+      source.set("b", 1);
+      const second = source.frame();
+      const query = client.query.bind(client) as (...given: unknown[]) => unknown;
+      let failureCount = 0;
+      client.query = ((...given: unknown[]) => {
+        const [{ text = "" }] = given as [{ text?: string }];
+        if (failureCount > 0 || !text.includes("put as (")) return query(...given);
+        failureCount++;
+        // As pg says it when its time limit is over, and goes on with the connection.
+        return Promise.reject(new Error("Query read timeout"));
+      }) as typeof client.query;
+      await persistence.append(second, SYNC);
+      expect(failureCount).toBe(1);
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(database.pool(1), { store }), engine)).toEqual(
+        source.snapshot(),
+      );
+    });
+
+    test("a store that closes in a transaction of the user gives its lock back", async () => {
+      const store = randomUUID();
+      const client = await database.client();
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      await client.query("begin");
+      await persistence.close();
+      const elsewhere = postgresPersistence(database.pool(), { store });
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("it resolved");
+      await elsewhere.close();
+      await client.query("rollback");
+
+      await persistence.open({ access: "write", engine });
+      await client.query("begin");
+      await client.query("select 1 / 0").catch(() => {});
+      // Nothing can be asked in one that failed, also not for the lock.
+      expect(await codeOf(persistence.close())).toBe("storage-unavailable");
+      expect(await codeOf(persistence.append(new Uint8Array(0), SYNC))).toBe("store-closed");
+      await client.query("rollback");
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("store-locked");
+      await persistence.close();
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("it resolved");
+      await elsewhere.close();
+      expect(client.listenerCount("error")).toBe(1);
+
+      // Or another one opens the store by that Client, and the first does not take its lock away.
+      await persistence.open({ access: "write", engine });
+      await client.query("begin");
+      await client.query("select 1 / 0").catch(() => {});
+      expect(await codeOf(persistence.close())).toBe("storage-unavailable");
+      await client.query("rollback");
+      const other = await opened(postgresPersistence(client, { store }), engine);
+      await persistence.close();
+      expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("store-locked");
+      await other.close();
+      expect(client.listenerCount("error")).toBe(1);
+    });
+
+    test("a Client without a listener of its own may tell more than once that its connection broke", async () => {
+      const client = await database.client();
+      client.removeAllListeners("error");
+      const persistence = await opened(
+        postgresPersistence(client, { store: randomUUID() }),
+        engine,
+      );
+      const source = makeSource(engine);
+      source.set("a", 1);
+      const frame = source.frame();
+      await terminate();
+      expect(await codeOf(persistence.append(frame, SYNC))).toBe("storage-unavailable");
+      expect(client.emit("error", new Error("once more"))).toBe(true);
+      await persistence.close();
+      expect(client.listenerCount("error")).toBe(0);
+    });
+
+    test("a session of `postgres` that cannot be used is given back, though its connection lives", async () => {
+      await using own = await makeDatabase();
+      const sql = own.sql(1);
+      // Given back by its user in a transaction that failed.
+      const left = await sql.reserve();
+      await left.unsafe("begin");
+      await left.unsafe("select 1 / 0").catch(() => {});
+      left.release();
+      const persistence = postgresPersistence(sql);
+      expect(await codeOf(persistence.open({ access: "write", engine }))).toBe(
+        "storage-unavailable",
+      );
+      // Which would wait for ever.
+      const again = await sql.reserve();
+      await again.unsafe("rollback");
+      again.release();
+      await (await opened(persistence, engine)).close();
+    });
+
+    test("a lock that cannot be given back does not stay in a session of `postgres`", async () => {
+      await using own = await makeDatabase();
+      const role = `lastwrite_role_${randomUUID().replaceAll("-", "")}`;
+      const sql = own.sql(1);
+      const persistence = await opened(postgresPersistence(sql), engine);
+      await persistence.close();
+      await own.run(`revoke execute on function pg_advisory_unlock(integer, integer) from public; create role ${role};
+        grant select, insert, update, delete on all tables in schema public to ${role}`);
+      try {
+        await sql.unsafe(`set role ${role}`);
+        await opened(persistence, engine);
+        await persistence.close();
+        expect([...(await sql.unsafe("select current_user::text as name"))]).toEqual([
+          { name: role },
+        ]);
+        const elsewhere = postgresPersistence(own.pool(1));
+        expect(await codeOf(elsewhere.open({ access: "write", engine }))).toBe("it resolved");
+        await elsewhere.close();
+      } finally {
+        await sql.unsafe("reset role");
+        await own.run(`drop owned by ${role}; drop role ${role}`);
+      }
+    });
+
+    test("a transaction that the server ended since it took too long is done again", async () => {
+      await using own = await makeDatabase();
+      const pool = own.pool(1);
+      const persistence = await opened(postgresPersistence(pool), engine);
+      // What `transaction_timeout` of PostgreSQL 17 says, which also ends the session.
+      await own.run(`create sequence attempts;
+        create function fail() returns trigger language plpgsql as $$ begin
+          if nextval('attempts') = 1 then raise exception 'too long' using errcode = '25P04'; end if;
+          return new; end $$;
+        create trigger fail before insert on lastwrite_entries for each row execute function fail()`);
+      const source = makeSource(engine);
+      source.set("a", 1);
+      await persistence.append(source.frame(), SYNC);
+      await persistence.close();
+      expect(await keptIn(postgresPersistence(pool), engine)).toEqual(source.snapshot());
+    });
+
     test("a pool of one is enough, and has its session back afterwards, without locks", async () => {
       const store = randomUUID();
       const pool = database.pool(1);
@@ -315,4 +561,6 @@ test("a client of no known shape is refused before anything is opened", () => {
     postgresPersistence(client as PostgresClient);
   for (const client of [undefined, null, {}, "postgres://", { query: () => {} }, () => {}])
     expect(make(client)).toThrow("a client is a pg Client or Pool");
+  // By its status nobody knows in whose transaction it wrote.
+  expect(make(new pg.Client({ pipeline: true }))).toThrow("pipelines");
 });

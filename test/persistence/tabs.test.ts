@@ -2,6 +2,7 @@
 
 import * as fc from "fast-check";
 import { createDictionary, type Dictionary, LastwriteError, loadEngine } from "lastwrite";
+import { indexedDbPersistence, opfsPersistence } from "lastwrite/persistence/indexeddb";
 import { describe, expect, test } from "vitest";
 
 import {
@@ -593,5 +594,22 @@ describe("tabs", () => {
     second?.write();
     await world.settle();
     expect(second?.dictionary.digest()).toBe(first?.dictionary.digest());
+  });
+
+  test.each([
+    ["a", { tabs: "all" }],
+    ["a", { persist: 1 }],
+    ["a", { answerMaxMs: "1" }],
+    ["a", { answerMaxMs: -1 }],
+    ["a", { answerMaxMs: Number.NaN }],
+    ["a", { answerMaxMs: 2 ** 31 }],
+    ["a", null],
+    ["", {}],
+    ["\ud800", {}],
+    [1, {}],
+  ])("are not asked for what they cannot do: %j, %j", (name, options) => {
+    const refused = expect.objectContaining({ code: "invalid-argument" });
+    expect(() => indexedDbPersistence(name as string, options as object)).toThrow(refused);
+    if (name !== "a") expect(() => opfsPersistence(name as string)).toThrow(refused);
   });
 });

@@ -93,4 +93,6 @@ export interface SharedReplica {
   flush(context: WriteContext): Promise<void>;
   /** Merges what is kept now into the store, and then keeps the whole state by `replace`: for an opener that takes over from another. */
   takeOver(): Promise<void>;
+  /** What the adapter did by itself, such as taking over, failed: tells those who listen for errors. */
+  failed(error: unknown): void;
 }

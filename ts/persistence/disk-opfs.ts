@@ -31,8 +31,7 @@ export async function openOpfsDisk(
       folder = await folder.getDirectoryHandle(part, { create: access === "write" });
     }
     if (access === "read") return readingDisk(folder, name);
-    const names = await accessTo(folder, NAMES);
-    const disk = new WritingDisk(folder, name, names);
+    const disk = new WritingDisk(folder, name, await accessTo(folder, NAMES));
     try {
       await disk.ready();
     } catch (error) {
@@ -68,9 +67,9 @@ class WritingDisk implements OpfsDisk {
   readonly #folder: FileSystemDirectoryHandle;
   readonly #path: string;
   readonly #slots: SyncAccess;
-  readonly #names: Names;
+  #names: Names = new Map();
   /** Of the slot that counts. */
-  #number: number;
+  #number = 0;
   readonly #files = new Map<number, SyncAccess>();
   /** How often each file is open. */
   readonly #openCounts = new Map<number, number>();
@@ -79,17 +78,17 @@ class WritingDisk implements OpfsDisk {
     this.#folder = folder;
     this.#path = path;
     this.#slots = slots;
+  }
+
+  /** Reads the names, and opens the files that there will be: later each call answers at once, and a replacement waits for no turn of the event loop. */
+  async ready(): Promise<void> {
     const bytes = new Uint8Array(2 * SLOT_BYTES);
-    slots.read(bytes, { at: 0 });
+    this.#slots.read(bytes, { at: 0 });
     const { number, names } = readSlots(bytes);
     this.#number = number;
     this.#names = names;
     // From here on a slot needs no space that could be missing.
-    if (slots.getSize() < bytes.length) slots.write(bytes, { at: 0 });
-  }
-
-  /** Opens the files that there will be: later each call answers at once, and a replacement waits for no turn of the event loop. */
-  async ready(): Promise<void> {
+    if (this.#slots.getSize() < bytes.length) writeAll(this.#slots, bytes, 0);
     for (const file of new Set([0, 1, ...this.#names.values()])) await this.#accessTo(file);
   }
 

@@ -41,12 +41,18 @@ export class IndexedDbLog {
   /** Why nothing can be done any more. */
   #ended: LastwriteError | undefined;
 
-  private constructor(name: string, database: IDBDatabase) {
+  private constructor(
+    name: string,
+    database: IDBDatabase,
+    onLost: ((error: LastwriteError) => void) | undefined,
+  ) {
     this.#name = name;
     this.#database = database;
     const end = (reason: string): void => {
-      this.#ended ??= unavailable(name, reason);
       database.close();
+      if (this.#ended !== undefined) return;
+      this.#ended = unavailable(name, reason);
+      onLost?.(this.#ended);
     };
     // Whoever deletes it, or has a later version of this library, would wait for us for ever.
     database.addEventListener("versionchange", () =>
@@ -55,14 +61,17 @@ export class IndexedDbLog {
     database.addEventListener("close", () => end("the browser closed it; open it anew"));
   }
 
-  /** Opens the database of this name; with `mustExist` answers undefined for one that is not there, and makes none. */
+  /** Opens the database of this name; with `mustExist` answers undefined for one that is not there, and makes none. `onLost` is called when it is deleted, or closed by the browser. */
   static async open(
     name: string,
-    { mustExist }: { readonly mustExist: boolean },
+    {
+      mustExist,
+      onLost,
+    }: { readonly mustExist: boolean; readonly onLost?: (error: LastwriteError) => void },
   ): Promise<IndexedDbLog | undefined> {
     const database = await openDatabase(name, mustExist);
     if (database === undefined) return undefined;
-    const log = new IndexedDbLog(name, database);
+    const log = new IndexedDbLog(name, database, onLost);
     try {
       await log.#checkFormat();
       return log;

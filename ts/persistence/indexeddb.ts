@@ -1,5 +1,6 @@
 /** Keeps a store in a browser: in IndexedDB, for pages and workers, or in a file of the origin's own file system, for workers. */
 
+import { invalid } from "../dictionary/arguments.ts";
 import { LastwriteError } from "../errors.ts";
 import type {
   LostBytes,
@@ -9,6 +10,7 @@ import type {
   WriteContext,
 } from "./contract.ts";
 import { IndexedDbLog, unavailable } from "./indexeddb-log.ts";
+import { checkStoreName } from "./opfs.ts";
 import { TabSession } from "./tab-session.ts";
 
 export { opfsPersistence } from "./opfs.ts";
@@ -39,7 +41,8 @@ export interface IndexedDbPersistence extends Persistence {
  *
  * Tabs that have it open see each other's writes; `flush()` in any of them resolves when the leading one has kept them. Opening rejects with `storage-unavailable` where
  * there is no IndexedDB (some private modes) or no Web Locks, with `store-newer` for what a later version of this library wrote. Writing rejects with `store-full` when the browser
- * gives the site no more space, and with `storage-unavailable` after the database was deleted or closed by the browser. Throws `invalid-argument` for an empty name.
+ * gives the site no more space, and with `storage-unavailable` after the database was deleted or closed by the browser. Throws `invalid-argument` for an empty name
+ * and for options that are none of theirs.
  *
  * @example
  * ```ts no-run
@@ -56,14 +59,38 @@ export function indexedDbPersistence(
   name: string,
   options: IndexedDbPersistenceOptions = {},
 ): IndexedDbPersistence {
-  if (name === "") throw new LastwriteError("invalid-argument", "a store needs a name");
+  checkStoreName(name);
+  checkOptions(options);
   return new BrowserPersistence(`lastwrite/${name}`, options);
 }
 
 const ANSWER_MAX_MS = 30_000;
+/** No timer waits longer. */
+const MILLIS_END = 2 ** 31;
+
+function checkOptions(options: IndexedDbPersistenceOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw invalid('options are an object: { tabs: "exclusive" }');
+  }
+  const { tabs, persist, answerMaxMs } = options;
+  if (tabs !== undefined && tabs !== "shared" && tabs !== "exclusive") {
+    throw invalid(`\`tabs\` is "shared" or "exclusive", not ${JSON.stringify(tabs)}`);
+  }
+  if (persist !== undefined && typeof persist !== "boolean") {
+    throw invalid(`\`persist\` is true or false, not ${JSON.stringify(persist)}`);
+  }
+  if (
+    answerMaxMs !== undefined &&
+    !(Number.isFinite(answerMaxMs) && answerMaxMs >= 0 && answerMaxMs < MILLIS_END)
+  ) {
+    throw invalid(`\`answerMaxMs\` is a number of milliseconds from 0, not ${answerMaxMs}`);
+  }
+}
 
 class BrowserPersistence implements IndexedDbPersistence {
   readonly name: string;
+  /** Only where tabs share it. */
+  readonly share?: (replica: SharedReplica) => Promise<void>;
   readonly #options: IndexedDbPersistenceOptions;
   #log: IndexedDbLog | undefined;
   /** Undefined while it is open for reading. */
@@ -72,6 +99,11 @@ class BrowserPersistence implements IndexedDbPersistence {
   constructor(name: string, options: IndexedDbPersistenceOptions) {
     this.name = name;
     this.#options = options;
+    if (options.tabs === "exclusive") return;
+    this.share = async (replica) => {
+      this.#openLog();
+      await this.#session?.share(replica);
+    };
   }
 
   get isLeader(): boolean {
@@ -92,7 +124,11 @@ class BrowserPersistence implements IndexedDbPersistence {
     const session = await TabSession.open({ name: this.name, isExclusive, answerMaxMs });
     try {
       if (persist) await askForPersistence();
-      const log = await IndexedDbLog.open(this.name, { mustExist: false });
+      const log = await IndexedDbLog.open(this.name, {
+        mustExist: false,
+        // Another tab may do better, and must not wait for this one.
+        onLost: (error) => session.end(error),
+      });
       if (log === undefined) throw unavailable(this.name, "it could not be made");
       session.use(log);
       this.#log = log;
@@ -110,11 +146,6 @@ class BrowserPersistence implements IndexedDbPersistence {
 
   salvage(): AsyncIterable<Uint8Array | LostBytes> {
     return this.#openLog().salvage();
-  }
-
-  async share(replica: SharedReplica): Promise<void> {
-    this.#openLog();
-    await this.#session?.share(replica);
   }
 
   async append(frame: Uint8Array, context: WriteContext): Promise<void> {

@@ -1,6 +1,6 @@
 /** Keeps a store in a file of the origin's own file system: the store file of Node, in a dedicated worker. */
 
-import { LastwriteError } from "../errors.ts";
+import { invalid } from "../dictionary/arguments.ts";
 import type { Persistence } from "./contract.ts";
 import { openOpfsDisk } from "./disk-opfs.ts";
 import { logPersistence } from "./log-persistence.ts";
@@ -24,7 +24,7 @@ import { logPersistence } from "./log-persistence.ts";
  * ```
  */
 export function opfsPersistence(name: string): Persistence {
-  if (name === "") throw new LastwriteError("invalid-argument", "a store needs a name");
+  checkStoreName(name);
   // Neither slashes nor dots alone, which name no folder.
   const folder = ["lastwrite", encodeURIComponent(name).replaceAll(".", "%2E")];
   return logPersistence(`lastwrite/${name}`, async (access) => {
@@ -35,3 +35,9 @@ export function opfsPersistence(name: string): Persistence {
 
 /** What the one file of a store is called on its disk. */
 const FILE = "store";
+
+/** Throws `invalid-argument` for what names no store. */
+export function checkStoreName(name: string): void {
+  if (typeof name !== "string" || name === "") throw invalid("a store needs a name");
+  if (!name.isWellFormed()) throw invalid("the name of a store cannot have a lone surrogate");
+}

@@ -38,8 +38,8 @@ export function failureOf(error: unknown, name: string): Failure {
   };
 }
 
-/** Connection exceptions; the server shuts down, crashed or ended the session; a session idle for too long, in a transaction or not. */
-const LOST = /^(08...|57P0[1235]|25P03)$/u;
+/** Connection exceptions; the server shuts down, crashed or ended the session; a session idle for too long, or a transaction that took or idled too long. */
+const LOST = /^(08...|57P0[1235]|25P0[34])$/u;
 /** Serialization failure and deadlock. */
 const PASSING = /^40(001|P01)$/u;
 /** Data or index corrupted. */

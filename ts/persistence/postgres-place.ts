@@ -150,11 +150,15 @@ export class Hold {
   readonly #name: string;
   readonly #place: Place;
   #session: Session | undefined;
+  /** It was released, but the lock could not be given back. */
+  #isOwing = false;
   #backend: Backend;
   /** The last one is in use. Before it those that may be in the row still, when the answer got lost. */
   #openers: string[] = [];
   /** How many writes the store had, with the last one that was acknowledged. */
   writes = 0;
+  /** Else `writes` may be too few: see `recount`. */
+  isCounted = true;
   /** Writes that were acknowledged are gone, those after them would stand on nothing: only a whole state makes it good. */
   isBehind = false;
   identity = "";
@@ -181,11 +185,11 @@ export class Hold {
     session: Session,
   ): Promise<Hold> {
     const hold = new Hold(sessions, address, place, session, await backendOf(session.query));
-    if ((await lock(session.query, place)) !== "locked") throw hold.locked();
+    if ((await lock(session.queryAnywhere, place)) !== "locked") throw hold.locked();
     try {
       await hold.#enter(session, null);
     } catch (error) {
-      await unlock(session.query, place).catch(() => {});
+      await unlock(session, place).catch(() => {});
       throw error;
     }
     return hold;
@@ -208,6 +212,14 @@ export class Hold {
     this.#session = undefined;
   }
 
+  /** To be called after a write that failed, and before the next one: the database may have it nevertheless, when it was in a transaction of the user, who committed it. */
+  async recount(session: Session): Promise<void> {
+    const { id, statements } = this.#place;
+    const [row] = await session.query(statements.count, [id, this.#openers.at(-1) as string]);
+    if (row === undefined) throw this.locked();
+    this.#count(Number(row[0]));
+  }
+
   /** After a write that found no row: whether the client changed the session under us; else somebody else has the store. */
   async isOtherSession(session: Session): Promise<boolean> {
     return !isSame(await backendOf(session.query), this.#backend);
@@ -218,17 +230,23 @@ export class Hold {
     return new LastwriteError("store-locked", message);
   }
 
+  /** Gives lock and session back. Rejects where the lock stays in a session that goes on without us, as in a transaction of the user that failed; then it is given back before the next statement of any store, or when this is called again. */
   async release(): Promise<void> {
     const session = this.#session;
-    this.#session = undefined;
     if (session === undefined) return;
+    let isBroken = session.isLost();
     try {
-      if (!session.isLost()) await unlock(session.query, this.#place);
-      session.release(false);
-    } catch {
+      if (this.#isOwing) await session.settle();
+      else if (!isBroken) await unlock(session, this.#place);
+    } catch (error) {
+      const failure = failureOf(error, this.#name);
+      this.#isOwing = true;
+      if (session.owner === "user" && !failure.isLost) throw failure.error;
       // The server frees the lock with the session.
-      session.release(true);
+      isBroken = true;
     }
+    this.#session = undefined;
+    session.release(isBroken);
   }
 
   async #resume(): Promise<Session> {
@@ -244,8 +262,7 @@ export class Hold {
       await this.#enter(session, this.#openers);
     } catch (error) {
       // Not a lock that another store of this session has.
-      if (session !== undefined && hasLock)
-        await unlock(session.query, this.#place).catch(() => {});
+      if (session !== undefined && hasLock) await unlock(session, this.#place).catch(() => {});
       session?.release(true);
       throw failureOf(error, this.#name).error;
     }
@@ -262,10 +279,15 @@ export class Hold {
     const [row] = await session.query(statements.take, [id, openers, opener]);
     if (row === undefined) throw this.locked();
     this.#openers = [opener];
-    const writes = Number(row[0]);
-    this.isBehind ||= former !== null && writes < this.writes;
-    this.writes = writes;
+    if (former === null) this.writes = 0;
+    this.#count(Number(row[0]));
     this.identity = await identityOf(session.query, this.#place);
+  }
+
+  #count(writes: number): void {
+    this.isBehind ||= writes < this.writes;
+    this.writes = writes;
+    this.isCounted = true;
   }
 }
 
@@ -299,8 +321,8 @@ async function lock(query: Query, place: Place): Promise<"locked" | "own" | "oth
   return row?.[0] as "locked" | "own" | "other";
 }
 
-async function unlock(query: Query, place: Place): Promise<void> {
-  await query(
+async function unlock(session: Session, place: Place): Promise<void> {
+  await session.owe(
     "select pg_advisory_unlock($1::text::integer, $2::text::integer)",
     lockNumbers(place),
   );
@@ -308,7 +330,7 @@ async function unlock(query: Query, place: Place): Promise<void> {
 
 /** As `lock`, and ends the session that the lock was lost with, if the server has not noticed yet. */
 async function relock(session: Session, place: Place, former: Backend): Promise<boolean> {
-  const found = await lock(session.query, place);
+  const found = await lock(session.queryAnywhere, place);
   if (found !== "other") return found === "locked";
   const ended = await session.query(
     `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1::text::integer

@@ -4,6 +4,8 @@
  */
 
 import { LastwriteError } from "../errors.ts";
+import { failureOf } from "./postgres-failure.ts";
+import { beginBy, type Owner, pgSession } from "./postgres-pg.ts";
 
 /** Parameters are text for all clients, and cast in the statement: so no serialiser of any of them has a say. */
 export type Parameter = string | null;
@@ -27,6 +29,8 @@ export interface PgClient {
   removeListener(event: "error", listener: (error: Error) => void): unknown;
   /** "I" outside of a transaction. Older ones do not tell. */
   getTransactionStatus?(): string | null;
+  /** It sends statements before it has the answers to those before: only in a pool, see `postgresPersistence`. */
+  readonly pipeline?: boolean;
 }
 
 /** A client that goes back to its pool, or is closed. */
@@ -107,7 +111,16 @@ export interface Transaction {
 
 /** One session of the database, for one user of it at a time. */
 export interface Session {
+  /** With `"user"` it is never closed here, and goes on when it is released. */
+  readonly owner: Owner;
+  /** Rejects in a transaction of anybody else, also when that shows only afterwards: then it may have been run, and what becomes of it is for others to say. */
   readonly query: Query;
+  /** Whatever transaction it is in: for what none undoes. */
+  readonly queryAnywhere: Query;
+  /** As `queryAnywhere`, but where that fails and the session goes on, it is run before the next statement of any store, or by `settle`. */
+  owe(text: string, values: readonly string[]): Promise<void>;
+  /** Runs what is owed still, if anything is. */
+  settle(): Promise<void>;
   begin(mode: Mode): Promise<Transaction>;
   /** The connection broke, as far as is known here. */
   isLost(): boolean;
@@ -119,6 +132,8 @@ export interface Session {
 export interface Sessions {
   /** A session for this caller alone; where the client is a session itself, that one. */
   reserve(): Promise<Session>;
+  /** None is used any more, unless one is reserved again. */
+  close(): void;
 }
 
 /** Knows the client by its shape; `invalid-argument` if it is none of those. */
@@ -131,7 +146,7 @@ export function sessionsOf(client: PostgresClient): Sessions {
     if (typeof shape.totalCount === "number" && typeof shape.connect === "function")
       return ofPgPool(client as PgPool);
     if (typeof shape.query === "function" && typeof shape.on === "function")
-      return { reserve: async () => pgSession(client as PgClient, () => {}) };
+      return ofPgClient(client as PgClient);
   }
   throw new LastwriteError(
     "invalid-argument",
@@ -143,68 +158,35 @@ function ofPgPool(pool: PgPool): Sessions {
   return {
     async reserve() {
       const client = await pool.connect();
-      return pgSession(client, (isBroken) => {
+      return pgSession(client, "store", (isBroken) => {
         client.release(isBroken);
       });
     },
+    close() {},
   };
 }
 
-function pgSession(client: PgClient, release: (isBroken: boolean) => void): Session {
-  let isLost = false;
-  let isHeld = true;
-  // Without a listener a connection that breaks would end the process.
-  const lost = (): void => {
-    isLost = true;
-  };
-  client.on("error", lost);
-  const ask: Query = async (text, values = []) => {
-    // Planning the one that writes costs as much as running it.
-    const prepared = values.length > 0 && { name: nameOf(text) };
-    const question: PgQuery = { ...prepared, text, values: [...values], rowMode: "array" };
-    return (await client.query(question)).rows;
-  };
-  /** What is written in a transaction of somebody else would go away with it. */
-  const checkAlone = (): void => {
-    const status = client.getTransactionStatus?.() ?? "I";
-    if (status === "I") return;
-    throw new LastwriteError(
-      "storage-unavailable",
-      "the client of the store is in a transaction that is not the store's; end it, or give the store a client of its own",
-    );
-  };
-  return {
-    async query(text, values) {
-      checkAlone();
-      return ask(text, values);
-    },
-    async begin(mode) {
-      checkAlone();
-      return beginBy(ask, mode);
-    },
-    isLost: () => isLost,
-    release(isBroken) {
-      if (!isHeld) return;
-      isHeld = false;
-      release(isBroken || isLost);
-      client.removeListener("error", lost);
-    },
-  };
-}
-
-const names = new Map<string, string>();
-
-/** One name for each text, also where two versions of this library use one client: `pg` refuses a name that has another text, so it is made of a hash (FNV-1a). */
-function nameOf(text: string): string {
-  let name = names.get(text);
-  if (name === undefined) {
-    let hash = 0x811c9dc5;
-    for (let at = 0; at < text.length; at++)
-      hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-    name = `lastwrite_${(hash >>> 0).toString(16)}_${text.length}`;
-    names.set(text, name);
+/** The session is the user's, who need not listen himself: a connection that breaks may tell so more than once, also after its session was given up. */
+function ofPgClient(client: PgClient): Sessions {
+  if (client.pipeline === true) {
+    // Its status may be that after a later statement of the user, when it answers ours.
+    const message =
+      "a Client that pipelines cannot tell in whose transaction it wrote; give the store a Pool";
+    throw new LastwriteError("invalid-argument", message);
   }
-  return name;
+  const ignore = (): void => {};
+  let isListening = false;
+  return {
+    async reserve() {
+      if (!isListening) client.on("error", ignore);
+      isListening = true;
+      return pgSession(client, "user", () => {});
+    },
+    close() {
+      client.removeListener("error", ignore);
+      isListening = false;
+    },
+  };
 }
 
 function ofPostgresJs(sql: PostgresJs): Sessions {
@@ -217,20 +199,37 @@ function ofPostgresJs(sql: PostgresJs): Sessions {
         if (isLost) throw new Error("the connection was closed");
         return [...(await reserved.unsafe(text, [...values], PREPARED).values())] as Rows;
       };
-      await watchConnection(reserved, () => {
-        isLost = true;
-      });
+      try {
+        await watchConnection(reserved, () => {
+          isLost = true;
+        });
+      } catch (error) {
+        if (!isLost) reserved.release();
+        throw error;
+      }
+      // One that was closed is the pool's already, which would else give it out as an open one.
+      const giveBack = (): void => {
+        if (!isLost) reserved.release();
+      };
       return {
+        owner: "store",
         query,
+        queryAnywhere: query,
+        async owe(text, values) {
+          await query(text, values);
+        },
+        async settle() {},
         begin: (mode) => beginBy(query, mode),
         isLost: () => isLost,
-        release() {
-          // One that was closed is the pool's already, which would else give it out as an open one.
-          if (isHeld && !isLost) reserved.release();
+        release(isBroken) {
+          if (!isHeld) return;
           isHeld = false;
+          if (isBroken && !isLost) void clear(reserved, giveBack);
+          else giveBack();
         },
       };
     },
+    close() {},
   };
 }
 
@@ -254,35 +253,44 @@ async function watchConnection(reserved: PostgresJsSession, onclose: () => void)
   await reserved.unsafe("select 1", [], options).values();
 }
 
+/**
+ * Whoever gets the session next gets nothing of what is left in it: no transaction, no lock. `postgres` has no way to close one connection; and when the server does it during a query,
+ * `postgres` tells the next query, too, in the next session, that it failed. So the session is ended only if it cannot be cleared.
+ */
+async function clear(reserved: PostgresJsSession, giveBack: () => void): Promise<void> {
+  for (const statement of ["advisory_unlock_all()", "terminate_backend(pg_backend_pid())"]) {
+    try {
+      await reserved.unsafe(`rollback; select pg_${statement}`).values();
+      break;
+    } catch (error) {
+      // Closed, or about to be: then the pool knows, or soon will.
+      if (failureOf(error, "").isLost) return;
+    }
+  }
+  giveBack();
+}
+
 function ofPGlite(client: PGliteClient): Sessions {
   const query: Query = async (text, values = []) => {
     const { rows } = await client.query(text, [...values], AS_ARRAYS);
     return rows as Rows;
   };
   const session: Session = {
+    owner: "user",
     query,
+    queryAnywhere: query,
+    async owe(text, values) {
+      await query(text, values);
+    },
+    async settle() {},
     begin: (mode) => beginInPGlite(client, mode),
     isLost: () => false,
     release: () => {},
   };
-  return { reserve: async () => session };
+  return { reserve: async () => session, close() {} };
 }
 
 const AS_ARRAYS: { rowMode: "array" } = { rowMode: "array" };
-
-/** Statements that begin and end a transaction, in a session that nobody else uses meanwhile. */
-async function beginBy(query: Query, mode: Mode): Promise<Transaction> {
-  await query(
-    mode === "read write" ? `begin isolation level read committed, ${mode}` : `begin ${mode}`,
-  );
-  let isOpen = true;
-  const end = async (statement: string): Promise<void> => {
-    if (!isOpen) return;
-    isOpen = false;
-    await query(statement);
-  };
-  return { query, commit: () => end("commit"), rollback: () => end("rollback") };
-}
 
 /** PGlite keeps the statements of others out of a transaction only if it begins and ends it itself. */
 async function beginInPGlite(client: PGliteClient, mode: Mode): Promise<Transaction> {

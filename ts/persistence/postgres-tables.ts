@@ -5,7 +5,7 @@
  * | table | a row |
  * |---|---|
  * | lastwrite_stores | a store: its name, the format of its rows, who opened it last, how many writes it had, and in which database it was written |
- * | lastwrite_entries | an entry, in the columns of ./row-columns.ts but `kind`, and its place in the order of arrival; a tombstone has no bytes. `value` is for others to read |
+ * | lastwrite_entries | an entry: its key in UTF-8, tag and payload of its value (docs/format.md; null for a tombstone), stamp, dot and origin as bytes that compare as they do (./postgres-rows.ts), and its place in the order of arrival. `value` is for others to read |
  * | lastwrite_states | journals without entries, joined into one when they are many |
  *
  * The view `lastwrite_values` shows keys and values as text and JSON. There is no index but the key: an entry that is overwritten then stays where it is,
@@ -30,6 +30,8 @@ export interface Statements {
   readonly add: string;
   /** ($1 id, $2 opener, $3 new opener) → writes. Without a former opener `$2` is null, and whoever it was is shut out. */
   readonly take: string;
+  /** ($1 id, $2 opener) → writes: none when somebody else opened it. */
+  readonly count: string;
   /** ($1 id) → identity. */
   readonly recorded: string;
   /** ($1 id, $2 opener, $3 pid, $4 identity, $5 sync or none) → writes: none when this session is not the opener's any more. First in each transaction that writes. */
@@ -93,6 +95,7 @@ export function statementsFor(schema: string): Statements {
     take: `update ${stores} set opener = $3::text
       from (select set_config('synchronous_commit', case when current_setting('synchronous_commit') = 'off' then 'on' else current_setting('synchronous_commit') end, true) as durability) as chosen
       where id = $1::text::integer and ($2::text is null or opener = $2::text) and durability <> '' returning writes::text`,
+    count: `select writes::text from ${stores} where id = $1::text::integer and opener = $2::text`,
     recorded: `select identity from ${stores} where id = $1::text::integer`,
     hold: `with held as (${hold}) select writes::text from held`,
     write: `with held as (${hold}), put as (${put(6)}), state as (${putState(14)}) select writes::text from held`,

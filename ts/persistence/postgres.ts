@@ -45,7 +45,7 @@ export interface PostgresPersistenceOptions {
  * session of a pool to itself until it is closed; a Client must not be in a transaction of anybody else meanwhile. A connection that broke is replaced by a new one of the pool, if nobody else opened the
  * store in between; without a pool it is `storage-unavailable` from then on.
  *
- * Throws `invalid-argument` for names that PostgreSQL does not take, and for anything that is none of these clients. No connection is opened before `open`.
+ * Throws `invalid-argument` for names that PostgreSQL does not take, for anything that is none of these clients, and for a Client with `pipeline`, which cannot tell in whose transaction it wrote. No connection is opened before `open`.
  */
 export function postgresPersistence(
   client: PostgresClient,
@@ -84,6 +84,8 @@ class PostgresPersistence implements Persistence {
   readonly #store: string;
   readonly #schema: string | undefined;
   #opened: Opened | undefined;
+  /** Of a store that was closed, but whose lock could not be given back. */
+  #left: Hold | undefined;
 
   constructor(sessions: Sessions, store: string, schema: string | undefined) {
     this.name = `postgres:${schema === undefined ? "" : `${schema}/`}${store}`;
@@ -101,6 +103,7 @@ class PostgresPersistence implements Persistence {
       throw new LastwriteError("store-locked", `${this.name} is open already; close it first`);
     const address = { name: this.name, schema: this.#schema, store: this.#store };
     const opened = { access, engine, states: [], nextPlace: 0, isCopy: false, cut: undefined };
+    await this.#free();
     let session: Session | undefined;
     try {
       session = await this.#sessions.reserve();
@@ -115,6 +118,7 @@ class PostgresPersistence implements Persistence {
     } catch (error) {
       const failure = failureOf(error, this.name);
       session?.release(failure.isLost);
+      this.#sessions.close();
       throw failure.error;
     }
   }
@@ -190,7 +194,14 @@ class PostgresPersistence implements Persistence {
     const opened = this.#opened;
     this.#opened = undefined;
     await opened?.cut?.end();
-    await opened?.hold?.release();
+    this.#left ??= opened?.hold;
+    await this.#free();
+  }
+
+  async #free(): Promise<void> {
+    await this.#left?.release();
+    this.#left = undefined;
+    this.#sessions.close();
   }
 
   #open(): Opened {
@@ -224,6 +235,7 @@ class PostgresPersistence implements Persistence {
   ): Promise<void> {
     for (let isFirst = true; ; isFirst = false) {
       const session = await hold.session();
+      if (!hold.isCounted) await this.#recount(hold, session);
       if (hold.isBehind && isRepeatable) throw this.#behind();
       const writesBefore = hold.writes;
       try {
@@ -236,6 +248,7 @@ class PostgresPersistence implements Persistence {
         hold.lose();
       } catch (error) {
         const { error: failure, isLost, isPassing } = failureOf(error, this.name);
+        hold.isCounted = false;
         if (isLost) {
           hold.lose();
           await hold.session();
@@ -243,6 +256,16 @@ class PostgresPersistence implements Persistence {
         }
         if (!isFirst || !isRepeatable || !(isLost || isPassing)) throw failure;
       }
+    }
+  }
+
+  async #recount(hold: Hold, session: Session): Promise<void> {
+    try {
+      await hold.recount(session);
+    } catch (error) {
+      const failure = failureOf(error, this.name);
+      if (failure.isLost) hold.lose();
+      throw failure.error;
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { idText } from "../codec/entry.ts";
 import { decodeVersion } from "../codec/version.ts";
-import { LastwriteError } from "../errors.ts";
+import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { SharedReplica, WriteContext } from "./contract.ts";
 import {
   Follower,
@@ -33,6 +33,8 @@ export interface TabOptions {
   readonly answerMaxMs: number;
 }
 
+/** After how long a take-over that failed is tried again. */
+const RETRY_MS = 1000;
 /** How long opening waits for a leader that does not answer. */
 const WELCOME_MAX_MS = 3000;
 
@@ -54,6 +56,8 @@ export class TabSession {
   #hasReread = false;
   /** What the replacement by a take-over keeps, once that is on its way. */
   #replaced: Uint8Array | undefined;
+  /** Set while a take-over that failed waits for its next try. */
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #leader: Leader | undefined;
   #follower: Follower | undefined;
   /** Told for the first time whether this replica has all that is kept. */
@@ -79,7 +83,7 @@ export class TabSession {
     if (isExclusive) {
       throw new LastwriteError("store-locked", `${name} is open in another tab; close it there`);
     }
-    session.#queue().catch((error: unknown) => session.#end(asStoreError(error)));
+    session.#queue().catch((error: unknown) => session.end(asStoreError(error)));
     return session;
   }
 
@@ -93,7 +97,6 @@ export class TabSession {
   }
 
   async share(replica: SharedReplica): Promise<void> {
-    if (this.#options.isExclusive) return;
     const log = this.#openLog();
     this.#replica = replica;
     this.#channel = new BroadcastChannel(this.#options.name);
@@ -151,14 +154,16 @@ export class TabSession {
 
   /** Gives the lead, or the place in the queue, to others. */
   close(): void {
-    this.#end(new LastwriteError("store-closed", `${this.#options.name} is closed; open it anew`));
+    this.end(new LastwriteError("store-closed", `${this.#options.name} is closed; open it anew`));
   }
 
-  #end(error: LastwriteError): void {
+  /** As `close`, for a medium that cannot be used any more: whoever asks for something gets this error. */
+  end(error: LastwriteError): void {
     if (this.#ended !== undefined) return;
     this.#leader?.end();
     this.#post({ type: "bye", from: this.#id });
     this.#ended = error;
+    clearTimeout(this.#retryTimer);
     this.#follower?.fail(error);
     this.#onCaughtUp?.(false);
     this.#channel?.close();
@@ -240,21 +245,34 @@ export class TabSession {
   #succeed(): void {
     this.#takeOver().then(
       () => this.#onCaughtUp?.(true),
-      (error: unknown) => {
-        // It is tried again with the next write.
-        this.#follower?.fail(asStoreError(error));
+      (thrown: unknown) => {
+        const error = asStoreError(thrown);
+        if (error.code !== "store-closed") this.#replica?.failed(error);
+        this.#follower?.fail(error);
         this.#onCaughtUp?.(false);
       },
     );
   }
 
   #takeOver(): Promise<void> {
-    this.#takingOver ??= this.#becomeLeader().finally(() => {
-      this.#takingOver = undefined;
-      this.#hasReread = false;
-      this.#replaced = undefined;
-    });
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.#takingOver ??= this.#becomeLeader()
+      .catch((error: unknown) => this.#failToLead(asStoreError(error)))
+      .finally(() => {
+        this.#takingOver = undefined;
+        this.#hasReread = false;
+        this.#replaced = undefined;
+      });
     return this.#takingOver;
+  }
+
+  /** Tries again soon, for nobody else can lead meanwhile; or gives the lead to others, where that cannot help. */
+  #failToLead(error: LastwriteError): never {
+    if (this.#ended !== undefined) throw this.#ended;
+    if (isTransient(error)) this.#retryTimer = setTimeout(() => this.#succeed(), RETRY_MS);
+    else this.end(error);
+    throw error;
   }
 
   async #becomeLeader(): Promise<void> {
@@ -303,8 +321,10 @@ export class TabSession {
       lease.release();
       throw this.#ended;
     }
+    // Freed at the end, whenever that comes.
     this.#lease = lease;
     if (!lease.isPooled) await this.#openLog().addReplicaId(lease.id);
+    if (this.#ended !== undefined) throw this.#ended;
     if (this.#replica?.replicaId !== lease.id) this.#replica?.setReplicaId(lease.id);
   }
 
@@ -312,9 +332,17 @@ export class TabSession {
   async #renewLease(): Promise<void> {
     const [former, id] = [this.#lease, this.#replica?.replicaId];
     if (former === undefined || id === undefined || former.id === id) return;
-    this.#lease = await this.#leaseNew(id);
-    await this.#openLog().addReplicaId(id);
-    await this.#openLog().removeReplicaId(former.id);
+    const lease = await this.#leaseNew(id);
+    try {
+      await this.#openLog().addReplicaId(id);
+      await this.#openLog().removeReplicaId(former.id);
+      if (this.#ended !== undefined) throw this.#ended;
+    } catch (error) {
+      // With the next append it is tried again.
+      lease.release();
+      throw error;
+    }
+    this.#lease = lease;
     former.release();
   }
 
@@ -343,7 +371,7 @@ export class TabSession {
           if (signal?.aborted === true) resolve(undefined);
           else reject(unavailableLocks(this.#options.name, error));
           // Somebody stole it.
-          if (this.#hasLock && name === this.#options.name) this.#end(stolen(name));
+          if (this.#hasLock && name === this.#options.name) this.end(stolen(name));
         });
     });
   }
@@ -351,8 +379,13 @@ export class TabSession {
   #receive(data: unknown): void {
     const message = readMessage(data);
     if (message === undefined || this.#ended !== undefined) return;
-    if (this.#leader === undefined) this.#follower?.receive(message);
-    else this.#leader.receive(message);
+    if (this.#leader !== undefined) {
+      this.#leader.receive(message);
+      return;
+    }
+    this.#follower?.receive(message);
+    // They wait for somebody who leads.
+    if (this.#retryTimer !== undefined && "from" in message) this.#succeed();
   }
 
   #post(message: Message): void {
@@ -389,9 +422,27 @@ function stolen(name: string): LastwriteError {
   );
 }
 
+/** Codes of a store that tell what its medium did. */
+const STORE_CODES: ReadonlySet<ErrorCode> = new Set([
+  "store-full",
+  "store-locked",
+  "store-corrupt",
+  "store-poisoned",
+  "store-newer",
+  "store-closed",
+  "storage-unavailable",
+]);
+
 function asStoreError(error: unknown): LastwriteError {
-  if (error instanceof LastwriteError) return error;
-  return new LastwriteError("storage-unavailable", String(error), { cause: error });
+  if (error instanceof LastwriteError && STORE_CODES.has(error.code)) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new LastwriteError("storage-unavailable", reason, { cause: error });
+}
+
+/** Whether the next try may succeed. What is no error of the medium fails each time. */
+function isTransient({ code, cause }: LastwriteError): boolean {
+  if (cause instanceof LastwriteError && !STORE_CODES.has(cause.code)) return false;
+  return code === "store-full" || code === "storage-unavailable";
 }
 
 function randomId(): string {

@@ -43,6 +43,8 @@ export interface StoreState {
   readonly unflushedCount: number;
   /** Codes of what was reported. */
   readonly reports: readonly string[];
+  /** Codes of what could not be kept. */
+  readonly errors: readonly string[];
 }
 
 /** Every call rejects with `<code>: <message>` for what the library throws. */
@@ -76,6 +78,7 @@ interface Opened {
   readonly store: Store;
   readonly persistence: Persistence & Partial<IndexedDbPersistence>;
   readonly reports: string[];
+  readonly errors: string[];
 }
 
 const opened = new Map<string, Opened>();
@@ -121,7 +124,9 @@ export const stores: Stores = {
       onReport: ({ code }) => reports.push(code),
       ...(durability !== undefined && { durability }),
     });
-    opened.set(as, { store, persistence, reports });
+    const errors: string[] = [];
+    store.on("error", ({ code }) => errors.push(code));
+    opened.set(as, { store, persistence, reports, errors });
   },
 
   async close(as = "store") {
@@ -136,7 +141,7 @@ export const stores: Stores = {
   flush: async (as) => find(as).store.flush(),
 
   async state(as) {
-    const { store, persistence, reports } = find(as);
+    const { store, persistence, reports, errors } = find(as);
     return {
       digest: store.digest(),
       size: store.size,
@@ -145,6 +150,7 @@ export const stores: Stores = {
       isLeader: persistence.isLeader ?? false,
       unflushedCount: store.unflushedCount,
       reports,
+      errors,
     };
   },
 
