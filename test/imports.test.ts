@@ -34,7 +34,10 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^(errors\.ts|engine\/native\.ts|persistence\/.*|node:.*)$/u,
   ],
   [/^persistence\/files-absent\.ts$/u, /^errors\.ts$/u],
-  [/^persistence\/file\.ts$/u, /^(errors\.ts|persistence\/.*|#files|node:.*)$/u],
+  [
+    /^persistence\/file\.ts$/u,
+    /^(errors\.ts|dictionary\/arguments\.ts|persistence\/.*|#files|node:.*)$/u,
+  ],
   [
     /^persistence\//u,
     /^(errors\.ts|codec\/.*|engine\/(contract|columns|load)\.ts|dictionary\/.*|persistence\/.*|store\/identity\.ts|#files)$/u,

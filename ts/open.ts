@@ -2,7 +2,12 @@
 
 import { encodeText } from "./codec/text.ts";
 import { decodeVersion } from "./codec/version.ts";
-import { checkReplicaId, invalid } from "./dictionary/arguments.ts";
+import {
+  checkFunction,
+  checkOptions as checkOptionNames,
+  checkReplicaId,
+  invalid,
+} from "./dictionary/arguments.ts";
 import { createDictionary, DRIFT_MAX_MS } from "./dictionary/dictionary.ts";
 import { internalsOf } from "./dictionary/internals.ts";
 import type { Dictionary, Report } from "./dictionary/contract.ts";
@@ -11,11 +16,12 @@ import type { Engine } from "./engine/contract.ts";
 import { loadEngine } from "./engine/load.ts";
 import { LastwriteError } from "./errors.ts";
 import type { Persistence, SharedReplica } from "./persistence/contract.ts";
+import { checkPersistence } from "./persistence/check.ts";
 import { readJournal } from "./persistence/journal.ts";
 import { TOKEN_BYTES_MAX } from "./sync/codec.ts";
 import type { Machine } from "./sync/connection.ts";
 import type { Connector } from "./transport/contract.ts";
-import type { OpenOptions, Store } from "./store/contract.ts";
+import type { OpenOptions, PersistenceHooks, Store } from "./store/contract.ts";
 import { StoreEmitter } from "./store/events.ts";
 import {
   ATTRIBUTE,
@@ -295,10 +301,12 @@ function checkOptions(options: OpenOptions): OpenOptions & { readonly readOnly: 
   if (typeof options !== "object" || options === null) {
     throw invalid("open takes an object: { persistence: filePersistence(path) }");
   }
-  const { persistence, replicaId, durability, flushIntervalMs, readOnly = false } = options;
-  if (!isPersistence(persistence)) {
-    throw invalid("`persistence` must come from an adapter, such as filePersistence(path)");
-  }
+  const { persistence, replicaId, durability, flushIntervalMs, hooks, readOnly = false } = options;
+  checkOptionNames(options, OPTION_NAMES, "open");
+  checkPersistence(persistence, "`persistence`");
+  if (hooks !== undefined) checkHooks(hooks);
+  if (options.onReport !== undefined) checkFunction(options.onReport, "`onReport`");
+  if (typeof readOnly !== "boolean") throw invalid("`readOnly` is true or false");
   if (replicaId !== undefined) checkReplicaId(replicaId);
   if (durability !== undefined && durability !== "strict" && durability !== "relaxed") {
     throw invalid(`\`durability\` is "strict" or "relaxed", not ${JSON.stringify(durability)}`);
@@ -312,6 +320,35 @@ function checkOptions(options: OpenOptions): OpenOptions & { readonly readOnly: 
   checkConnect(options);
   return { ...options, readOnly };
 }
+
+function checkHooks(hooks: PersistenceHooks): void {
+  checkOptionNames(hooks, HOOK_NAMES, "`hooks`");
+  for (const [name, hook] of Object.entries(hooks)) {
+    if (hook !== undefined) checkFunction(hook, `\`hooks.${name}\``);
+  }
+}
+
+const HOOK_NAMES: readonly (keyof PersistenceHooks)[] = [
+  "onLoad",
+  "onAppend",
+  "onCompact",
+  "onError",
+];
+const OPTION_NAMES: readonly (keyof OpenOptions)[] = [
+  "persistence",
+  "engine",
+  "replicaId",
+  "clock",
+  "driftMaxMs",
+  "durability",
+  "flushIntervalMs",
+  "readOnly",
+  "signal",
+  "hooks",
+  "onReport",
+  "connect",
+  "token",
+];
 
 async function connectorsOf({ connect = [] }: OpenOptions): Promise<readonly Connector[]> {
   const targets = Array.isArray(connect) ? connect : [connect];
@@ -349,10 +386,6 @@ function isToken(given: unknown): boolean {
 function isConnector(given: unknown): boolean {
   const { name, connect } = (given ?? {}) as Partial<Connector>;
   return typeof name === "string" && typeof connect === "function";
-}
-
-function isPersistence(given: Persistence | undefined): boolean {
-  return typeof given?.open === "function" && typeof given.append === "function";
 }
 
 /** What an engine cannot replay is damage of the medium. */

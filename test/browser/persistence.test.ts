@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { LACKING } from "../summary-reporter.ts";
 import { persistenceCases } from "../suites/persistence.ts";
 import { browserAbsence, launchProfile } from "./chromium.ts";
 import type { Medium } from "./programs/stores.ts";
@@ -54,7 +55,7 @@ describe.skipIf(browserAbsence !== "")("persistence in Chromium", () => {
   describe.each(PLACES)("%s in a %s with %s", (medium, where, backend) => {
     test.for(persistenceCases)("$name", async ({ name }, { skip }) => {
       const reason = WITHOUT[medium][name];
-      if (reason !== undefined) skip(reason);
+      if (reason !== undefined) skip(`${LACKING}${reason}`);
       const args = [name, medium, backend];
       const running = page.evaluate(([place, given]) => globalThis.ask(place, "runCase", given), [
         where,

@@ -111,6 +111,13 @@ describe.skipIf(absence !== undefined)(
       },
     );
 
+    test("a Client that was never connected is said so, instead of waited for", async () => {
+      const persistence = postgresPersistence(new pg.Client());
+      expect(await codeOf(persistence.open({ access: "write", engine }))).toBe(
+        "storage-unavailable",
+      );
+    });
+
     test("a Client whose connection broke is unavailable from then on, and the process lives", async () => {
       const store = randomUUID();
       const client = await database.client();

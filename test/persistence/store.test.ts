@@ -1,6 +1,8 @@
 /** What a store does with its persistence, whatever that is: failures, hooks, events, options. */
 
 import {
+  salvage,
+  copyPersistence,
   decodeEntries,
   createDictionary,
   type ErrorCode,
@@ -441,11 +443,28 @@ describe("options", () => {
     [{ persistence: memoryPersistence(), flushIntervalMs: Number.NaN }, "`flushIntervalMs` is"],
     [{ persistence: memoryPersistence(), replicaId: "x" }, "replica id"],
     [{ persistence: memoryPersistence(), clock: 1 }, "`clock`"],
+    [{ persistence: memoryPersistence(), durabilty: "strict" }, 'no option "durabilty" of open'],
+    [{ persistence: memoryPersistence(), readOnly: "yes" }, "`readOnly`"],
+    [{ persistence: memoryPersistence(), hooks: { onEror: () => {} } }, 'no option "onEror"'],
+    [{ persistence: memoryPersistence(), hooks: { onError: 3 } }, "`hooks.onError`"],
+    [{ persistence: memoryPersistence(), onReport: 3 }, "`onReport`"],
   ])("%o is refused with the reason", async (options, message) => {
     await expect(open(options as Parameters<typeof open>[0])).rejects.toMatchObject({
       code: "invalid-argument",
       message: expect.stringContaining(message),
     });
+  });
+
+  test("events that are none, listeners that are none, and places that are none are refused", async () => {
+    const store = await open({ persistence: memoryPersistence(), engine });
+    const invalid = expect.objectContaining({ code: "invalid-argument" });
+    expect(() => store.on("flushed" as "flush", () => {})).toThrow(invalid);
+    expect(() => store.on("flush", undefined as unknown as () => void)).toThrow(invalid);
+    await store.close();
+    const none = "notes.lw" as unknown as Persistence;
+    await expect(copyPersistence(none, memoryPersistence())).rejects.toThrow(invalid);
+    await expect(copyPersistence(memoryPersistence(), none)).rejects.toThrow(invalid);
+    await expect(salvage(none)).rejects.toThrow(invalid);
   });
 
   test("a place is free again after an opening that failed", async () => {

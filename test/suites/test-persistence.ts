@@ -3,6 +3,7 @@
 import { loadEngine } from "lastwrite";
 import { describe, expect, test } from "vitest";
 
+import { LACKING } from "../summary-reporter.ts";
 import { persistenceCases, type PlaceUnderTest } from "./persistence.ts";
 
 export interface PersistenceTestOptions {
@@ -19,7 +20,7 @@ export function testPersistence(
   describe(`persistence: ${name}`, () => {
     test.for(persistenceCases)("$name", async (persistenceCase, { skip }) => {
       const reason = without[persistenceCase.name];
-      if (reason !== undefined) skip(reason);
+      if (reason !== undefined) skip(`${LACKING}${reason}`);
       const place = await make();
       try {
         const engines = [

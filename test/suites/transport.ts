@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { LACKING } from "../summary-reporter.ts";
 import type { Link, LinkEnd, LinkHandler, Message } from "../../ts/transport/contract.ts";
 import { encodeMessage, encodeText } from "../../ts/sync/codec.ts";
 import { seededRandom } from "./random.ts";
@@ -36,7 +37,7 @@ export function testTransport(
 
     beforeEach(async ({ task, skip }) => {
       const reason = without[task.name];
-      if (reason !== undefined) skip(reason);
+      if (reason !== undefined) skip(`${LACKING}${reason}`);
       way = await make();
     });
 

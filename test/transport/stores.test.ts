@@ -64,6 +64,20 @@ describe("two stores end equal over", () => {
   });
 });
 
+test("what is no link is refused, and a link in use is left to its user; stores close all the same", async () => {
+  const [one, other, third] = [await openStore(), await openStore(), await openStore()];
+  const invalid = expect.objectContaining({ code: "invalid-argument" });
+  await expect(one.sync({} as Link)).rejects.toThrow(invalid);
+  await expect(one.sync(undefined as unknown as Link)).rejects.toThrow(invalid);
+  const { left, right } = memoryLink();
+  one.set("a", 1);
+  const first = one.sync(left);
+  await expect(third.sync(left)).rejects.toThrow(invalid);
+  await Promise.all([first, other.sync(right)]);
+  expect(other.get("a")).toBe(1);
+  await Promise.all([one.close(), other.close(), third.close()]);
+});
+
 async function openStore(engine: Parameters<typeof loadEngine>[0] = {}) {
   return open({ persistence: memoryPersistence(), engine: await loadEngine(engine) });
 }

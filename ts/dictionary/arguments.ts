@@ -111,6 +111,18 @@ export function checkMillis(millis: number, what: string): number {
   return Math.floor(millis);
 }
 
+/** Refuses options of which there are none such: one that is misspelt would otherwise be lost without a word. */
+export function checkOptions(given: object, names: readonly string[], what: string): void {
+  if (typeof given !== "object" || given === null) {
+    throw invalid(`the options of ${what} are an object, not ${inWords(given)}`);
+  }
+  const strange = Object.keys(given).find((name) => !names.includes(name));
+  if (strange === undefined) return;
+  throw invalid(
+    `there is no option ${JSON.stringify(strange)} of ${what}; there are ${names.join(", ")}`,
+  );
+}
+
 export function invalid(message: string): LastwriteError {
   return new LastwriteError("invalid-argument", message);
 }

@@ -9,6 +9,7 @@ import type { Engine } from "../engine/contract.ts";
 import { loadEngine } from "../engine/load.ts";
 import { LastwriteError } from "../errors.ts";
 import { ATTRIBUTE } from "../store/identity.ts";
+import { checkPersistence } from "./check.ts";
 import type { LostBytes, Persistence } from "./contract.ts";
 import { encodeAttributes, readJournal } from "./journal.ts";
 
@@ -54,6 +55,8 @@ export async function copyPersistence(
   to: Persistence,
   options: CopyOptions = {},
 ): Promise<Copied> {
+  checkPersistence(from, "what to copy from");
+  checkPersistence(to, "what to copy into");
   const engine = options.engine ?? (await loadEngine());
   const dictionary = createDictionary({ engine });
   try {
@@ -68,7 +71,7 @@ export async function copyPersistence(
       }
     });
     await opened(to, "write", engine, async () => {
-      for await (const frame of to.load()) refuseFull(to, frame);
+      for await (const _ of to.load()) throw notEmpty(to);
       const kept = new Map([...attributes].filter(([, value]) => value !== undefined));
       const whole = { whole: true, partBytesMax: COPY_PART_BYTES };
       await to.replace(entries.journal(encodeAttributes(kept), whole));
@@ -99,6 +102,7 @@ export async function salvage(
   persistence: Persistence,
   options: CopyOptions = {},
 ): Promise<Salvaged> {
+  checkPersistence(persistence, "what to salvage");
   if (persistence.salvage === undefined) {
     throw new LastwriteError("invalid-argument", `${persistence.name} cannot be read past damage`);
   }
@@ -143,8 +147,8 @@ async function opened(
   }
 }
 
-function refuseFull({ name }: Persistence, _frame: Uint8Array): never {
-  throw new LastwriteError(
+function notEmpty({ name }: Persistence): LastwriteError {
+  return new LastwriteError(
     "invalid-argument",
     `${name} holds a store already; copy into an empty place`,
   );

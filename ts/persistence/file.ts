@@ -3,6 +3,7 @@
 import { realpath } from "node:fs/promises";
 import path from "node:path";
 
+import { checkOptions } from "../dictionary/arguments.ts";
 import { LastwriteError } from "../errors.ts";
 import { lockFile } from "#files";
 
@@ -32,12 +33,14 @@ export interface FilePersistenceOptions {
  *
  * Throws `invalid-argument` for an empty path or an unknown lock.
  */
-export function filePersistence(
-  file: string,
-  { lock = "os" }: FilePersistenceOptions = {},
-): Persistence {
+export function filePersistence(file: string, options: FilePersistenceOptions = {}): Persistence {
+  checkOptions(options, ["lock"], "filePersistence");
+  const { lock = "os" } = options;
   if (typeof file !== "string" || file === "" || file.includes("\0")) {
-    throw new LastwriteError("invalid-argument", "a store file needs a path that is not empty");
+    throw new LastwriteError(
+      "invalid-argument",
+      "filePersistence takes a path: a string without NUL, not empty; of a URL, fileURLToPath(url)",
+    );
   }
   if (lock !== "os" && lock !== "none") {
     throw new LastwriteError(

@@ -178,6 +178,16 @@ function ofPgClient(client: PgClient): Sessions {
   let isListening = false;
   return {
     async reserve() {
+      // Its statements would wait for a connection that nobody makes.
+      if (
+        Reflect.get(client, "_connected") === false &&
+        Reflect.get(client, "_connecting") === false
+      ) {
+        throw new LastwriteError(
+          "storage-unavailable",
+          "the Client is not connected; await client.connect() first",
+        );
+      }
       if (!isListening) client.on("error", ignore);
       isListening = true;
       return pgSession(client, "user", () => {});

@@ -1,5 +1,6 @@
 /** Keeps stores in PostgreSQL, in tables of the user's database, with a client of his: see docs/persistence/postgres.md. */
 
+import { checkOptions } from "../dictionary/arguments.ts";
 import type { Engine } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { Access, LostBytes, OpenContext, Persistence, WriteContext } from "./contract.ts";
@@ -51,6 +52,7 @@ export function postgresPersistence(
   client: PostgresClient,
   options: PostgresPersistenceOptions = {},
 ): Persistence {
+  checkOptions(options, ["store", "schema"], "postgresPersistence");
   const { store = "lastwrite", schema } = options;
   checkText(store, "the name of a store");
   if (schema !== undefined) quoteName(schema);

@@ -1,5 +1,6 @@
 /** Keeps a store in tables of a SQLite database, one row for each entry: docs/persistence/sqlite.md. */
 
+import { checkOptions } from "../dictionary/arguments.ts";
 import { idText } from "../codec/entry.ts";
 import { LastwriteError } from "../errors.ts";
 import { fileIdentity, lockFile } from "#files";
@@ -59,6 +60,7 @@ export function sqlitePersistence(
   database: SqliteClient | string,
   options: SqlitePersistenceOptions = {},
 ): Persistence {
+  checkOptions(options, ["store", "lock", "journalMode", "busyTimeoutMs"], "sqlitePersistence");
   const { store = "lastwrite", lock = "os", journalMode = "wal", busyTimeoutMs = 5000 } = options;
   if (typeof database === "string" ? database === "" : !isClient(database)) {
     throw invalid(

@@ -1,9 +1,20 @@
 /** Tells listeners of a store, and the functions given to `open`, what happens. */
 
+import { checkFunction, invalid } from "../dictionary/arguments.ts";
 import { Deliveries } from "../dictionary/deliveries.ts";
 import type { StoreEvents } from "./contract.ts";
 
 type AnyListener = (event: never) => void;
+
+const NAMES: ReadonlySet<string> = new Set<keyof StoreEvents>([
+  "close",
+  "error",
+  "flush",
+  "pending",
+  "progress",
+  "report",
+  "status",
+]);
 
 export class StoreEmitter {
   readonly #listeners = new Map<keyof StoreEvents, Set<AnyListener>>();
@@ -13,6 +24,12 @@ export class StoreEmitter {
     name: Name,
     listener: (event: StoreEvents[Name]) => void,
   ): () => void {
+    checkFunction(listener, "a listener");
+    if (!NAMES.has(name)) {
+      throw invalid(
+        `there is no event ${JSON.stringify(name)}; there are ${[...NAMES].join(", ")}`,
+      );
+    }
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners);
     // One function may listen twice, and each time is ended alone.

@@ -221,6 +221,7 @@ export class PersistentStore implements Store {
     link: Link,
     { signal, onProgress, room, token, form }: SyncOptions = {},
   ): Promise<void> {
+    checkLink(link);
     if (this.#refusal !== undefined) {
       link.close();
       throw this.#refusal();
@@ -359,6 +360,14 @@ function notConnected(): LastwriteError {
   return new LastwriteError(
     "invalid-argument",
     "the store has no connections; open it with `connect`, or call sync(link)",
+  );
+}
+
+function checkLink(link: Link | undefined): void {
+  if (typeof link?.start === "function" && typeof link.send === "function") return;
+  throw new LastwriteError(
+    "invalid-argument",
+    "sync takes a link, such as linkOfSocket(socket); of a connector, `await connector.connect(signal)`",
   );
 }
 

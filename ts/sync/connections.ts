@@ -57,6 +57,8 @@ interface Waiter {
   readonly reject: (reason: unknown) => void;
 }
 
+const HELD_MS = 60_000;
+
 export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #connections: readonly Connection[];
@@ -117,8 +119,11 @@ export class Connections {
     const { status, reason } = this.#current;
     if (status === "closed") return rejected(reason);
     return new Promise((resolve, reject) => {
+      // Without it a process would end in silence while it waits for a network.
+      const held = setInterval(() => {}, HELD_MS);
       const abort = (): void => settle(() => reject(asError(signal?.reason)));
       const settle = (act: () => void): void => {
+        clearInterval(held);
         this.#waiters.delete(waiter);
         signal?.removeEventListener("abort", abort);
         act();

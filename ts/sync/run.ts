@@ -3,7 +3,7 @@
 import { idText } from "../codec/entry.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { Link, LinkEnd } from "../transport/contract.ts";
-import { systemTimers, type Timers } from "../transport/timers.ts";
+import { heldTimers, systemTimers, type Timers } from "../transport/timers.ts";
 import { decodeMessage, encodeMessage, encodeText, FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
 import type { Failure, SyncMessage } from "./messages.ts";
 import { Session, type SessionProgress, type SessionReplica, type Step } from "./session.ts";
@@ -131,7 +131,14 @@ class SessionRun implements RunningSession {
   #outcome: { readonly error: unknown } | "done" | undefined;
 
   constructor(options: RunOptions) {
-    const { host, isServer, room, token, form = "binary", timers = systemTimers } = options;
+    const {
+      host,
+      isServer,
+      room,
+      token,
+      form = "binary",
+      timers = options.once ? heldTimers : systemTimers,
+    } = options;
     this.#options = options;
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -171,11 +178,17 @@ class SessionRun implements RunningSession {
       stop();
       signal?.removeEventListener("abort", abort);
     };
-    link.start({
-      message: (message) => this.#receive(message),
-      drained: () => {},
-      closed: (end) => this.#closed(end),
-    });
+    try {
+      link.start({
+        message: (message) => this.#receive(message),
+        drained: () => {},
+        closed: (end) => this.#closed(end),
+      });
+    } catch (error) {
+      // A link that somebody else uses is his to close.
+      this.#finish({ error });
+      return;
+    }
     this.#listenOn();
     this.#take(() => this.#session.open());
   }
@@ -347,10 +360,14 @@ class SessionRun implements RunningSession {
 
   #end(outcome: { readonly error: unknown } | "done", code = CLOSE_REGULAR): void {
     if (this.#outcome !== undefined) return;
+    this.#options.link.close(code);
+    this.#finish(outcome);
+  }
+
+  #finish(outcome: { readonly error: unknown } | "done"): void {
     this.#outcome = outcome;
     this.#cancelTimer();
     this.#stopListening();
-    this.#options.link.close(code);
     if (outcome === "done") this.#resolve();
     else this.#reject(outcome.error);
   }

@@ -4,6 +4,14 @@ export interface Timers {
   after(ms: number, run: () => void): () => void;
 }
 
+/** Those of this process, which they keep alive: for what somebody waits for. */
+export const heldTimers: Timers = {
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
 /** Those of this process, which they do not keep alive. */
 export const systemTimers: Timers = {
   after: (ms, run) => {
