@@ -31,7 +31,7 @@ import {
   renameStore,
   renewEpoch,
 } from "./store/identity.ts";
-import { asStoreError, Keeper, type KeeperListener } from "./store/keeper.ts";
+import { asStoreError, isTriedAgain, Keeper, type KeeperListener } from "./store/keeper.ts";
 import { PersistentStore } from "./store/store.ts";
 import { takeIn, takeInSnapshot } from "./store/take-in.ts";
 
@@ -161,9 +161,8 @@ class Opening {
         );
     if (keeper !== undefined) {
       await persistence.share?.(this.#shared(keeper));
-      // Its next number must not be given twice, whatever becomes of the writes of this time.
       const isRelaxed = durability !== "strict" && persistence.share === undefined;
-      if (isRelaxed && this.#ownCounter() > 0) await keeper.mark();
+      if (isRelaxed && this.#ownCounter() > 0) await this.#mark(keeper);
     }
     this.#options.signal?.throwIfAborted();
     this.#store = new PersistentStore({
@@ -176,6 +175,17 @@ class Opening {
       now: this.#options.clock ?? Date.now,
     });
     return this.#store;
+  }
+
+  /** Sees to it that the next number of the store is not given twice, whatever becomes of the writes of this time. */
+  async #mark(keeper: Keeper): Promise<void> {
+    try {
+      await keeper.mark();
+    } catch (error) {
+      if (!isTriedAgain(error)) throw error;
+      // What is there can be read all the same, and writes go under an id that the medium does not know.
+      this.#takeNewId(randomReplicaId(), false);
+    }
   }
 
   /** Gives the store a name, and a new one where another copy may go by the old one. */

@@ -318,6 +318,27 @@ describe("ids", () => {
     },
   );
 
+  test("a full place is opened and read, and what is written then goes under another id", async () => {
+    const place = memoryPersistence();
+    const first = await open({ persistence: place, engine });
+    first.set("a", 1);
+    const { replicaId } = first;
+    await first.close();
+
+    const persistence = failing(place);
+    persistence.failures.push("store-full");
+    const store = await open({ persistence, engine });
+    expect(store.get("a")).toBe(1);
+    store.set("b", 2);
+    expect(store.replicaId).not.toBe(replicaId);
+    await store.flush();
+    const snapshot = store.snapshot();
+    await store.close();
+    const again = await open({ persistence: place, engine });
+    expect(again.snapshot()).toEqual(snapshot);
+    await again.close();
+  });
+
   test("a re-read that keeps writes makes the replica id known", async () => {
     const store = await open({ persistence: memoryPersistence(), engine });
     const [writer, other] = [createDictionary({ engine }), createDictionary({ engine })];

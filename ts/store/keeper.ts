@@ -269,7 +269,7 @@ export class Keeper {
       const error = asStoreError(thrown, this.#persistence);
       this.#foldBytesMin = FOLD_FACTOR * this.#logBytes;
       // The log goes on as it is, and is folded when it is longer.
-      if (TRIED_AGAIN.has(error.code)) this.#listener.failed(error, false);
+      if (isTriedAgain(error)) this.#listener.failed(error, false);
       else this.#fail(error, []);
     });
     this.#folding = folding.finally(() => {
@@ -303,7 +303,7 @@ export class Keeper {
 
   /** Tells those who wait for it that something was not kept; all of them, when nothing ever will be. */
   #fail(error: LastwriteError, waiters: readonly Waiter[]): void {
-    const isFinal = !TRIED_AGAIN.has(error.code);
+    const isFinal = !isTriedAgain(error);
     for (const { reject } of waiters) reject(error);
     if (isFinal) {
       this.#failure ??= error;
@@ -327,6 +327,11 @@ export class Keeper {
 
 /** After these the next try may succeed. */
 const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set(["store-full", "storage-unavailable"]);
+
+/** Whether the next try to keep something may succeed where this error was met. */
+export function isTriedAgain(error: unknown): boolean {
+  return error instanceof LastwriteError && TRIED_AGAIN.has(error.code);
+}
 
 export function storeClosed(): LastwriteError {
   return new LastwriteError("store-closed", "the store is closed; open it again");
