@@ -40,7 +40,7 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [
     /^persistence\//u,
-    /^(errors\.ts|codec\/.*|engine\/(contract|columns|load)\.ts|dictionary\/.*|persistence\/.*|store\/identity\.ts|#files)$/u,
+    /^(errors\.ts|codec\/.*|engine\/(contract|columns|load)\.ts|dictionary\/.*|persistence\/.*|#files)$/u,
   ],
   [/^(sync\/messages|transport\/contract)\.ts$/u, /^never$/u],
   [/^sync\/codec.*\.ts$/u, /^(errors\.ts|codec\/.*|sync\/(codec.*|messages)\.ts)$/u],
@@ -49,11 +49,11 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/codec\.ts|transport\/.*|#websocket)$/u],
   [
     /^sync\//u,
-    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|store\/identity\.ts|transport\/(contract|timers|backoff)\.ts|sync\/.*)$/u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/attributes\.ts|transport\/(contract|timers|backoff)\.ts|sync\/.*)$/u,
   ],
   [
     /^store\//u,
-    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(contract|journal)\.ts|store\/.*|sync\/(host|run|connections?)\.ts|transport\/contract\.ts)$/u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(attributes|check|contract|failure|journal|replay)\.ts|store\/.*|sync\/(codec|host|run|connections?)\.ts|transport\/(contract|timers)\.ts)$/u,
   ],
   [
     /^(index|open)\.ts$/u,

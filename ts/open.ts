@@ -1,39 +1,22 @@
 /** Opens a store: reads what is kept, and goes on from there. */
 
-import { encodeText } from "./codec/text.ts";
-import { decodeVersion } from "./codec/version.ts";
-import {
-  checkFunction,
-  checkOptions as checkOptionNames,
-  checkReplicaId,
-  invalid,
-} from "./dictionary/arguments.ts";
+import type { Dictionary, Report } from "./dictionary/contract.ts";
 import { createDictionary, DRIFT_MAX_MS } from "./dictionary/dictionary.ts";
 import { internalsOf } from "./dictionary/internals.ts";
-import type { Dictionary, Report } from "./dictionary/contract.ts";
-import { lastCounter } from "./codec/dots.ts";
 import type { Engine } from "./engine/contract.ts";
 import { loadEngine } from "./engine/load.ts";
-import { LastwriteError } from "./errors.ts";
-import type { Persistence, SharedReplica } from "./persistence/contract.ts";
-import { checkPersistence } from "./persistence/check.ts";
-import { readJournal } from "./persistence/journal.ts";
-import { TOKEN_BYTES_MAX } from "./sync/codec.ts";
+import { Attributes } from "./persistence/attributes.ts";
+import { asStoreError, isTriedAgain } from "./persistence/failure.ts";
+import { replayAll } from "./persistence/replay.ts";
+import type { OpenOptions, Store } from "./store/contract.ts";
+import { StoreEmitter } from "./store/events.ts";
+import { ownCounter, settleIdentity, takeNewId } from "./store/identity.ts";
+import { Keeper, type KeeperListener } from "./store/keeper.ts";
+import { checkOpenOptions } from "./store/options.ts";
+import { sharedReplicaOf } from "./store/shared.ts";
+import { PersistentStore } from "./store/store.ts";
 import type { Machine } from "./sync/connection.ts";
 import type { Connector } from "./transport/contract.ts";
-import type { OpenOptions, PersistenceHooks, Store } from "./store/contract.ts";
-import { StoreEmitter } from "./store/events.ts";
-import {
-  ATTRIBUTE,
-  Attributes,
-  OPEN,
-  randomReplicaId,
-  renameStore,
-  renewEpoch,
-} from "./store/identity.ts";
-import { asStoreError, isTriedAgain, Keeper, type KeeperListener } from "./store/keeper.ts";
-import { PersistentStore } from "./store/store.ts";
-import { takeIn, takeInSnapshot } from "./store/take-in.ts";
 
 /**
  * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
@@ -68,7 +51,8 @@ export function open(options: OpenOptions): Promise<Store> {
 
 /** `open`, on a machine whose network and timers are those of a test. */
 export async function openOn(machine: Machine, options: OpenOptions): Promise<PersistentStore> {
-  const { persistence, readOnly, signal, token } = checkOptions(options);
+  checkOpenOptions(options);
+  const { persistence, readOnly = false, signal, token } = options;
   signal?.throwIfAborted();
   const connectors = await connectorsOf(options);
   signal?.throwIfAborted();
@@ -89,7 +73,7 @@ export async function openOn(machine: Machine, options: OpenOptions): Promise<Pe
     // One that could not be opened may be in use by somebody else.
     if (isOpen) await persistence.close().catch(() => {});
     if (signal?.aborted === true) throw signal.reason;
-    throw asStoreError(error, persistence);
+    throw asStoreError(error, persistence.name);
   }
 }
 
@@ -117,54 +101,35 @@ class Opening {
   }
 
   async load(): Promise<void> {
-    const { persistence, signal, hooks } = this.#options;
-    const { entries } = internalsOf(this.dictionary);
+    const { persistence, signal, hooks, readOnly = false, replicaId } = this.#options;
+    const { dictionary } = this;
+    const attributes = this.#attributes;
+    const internals = internalsOf(dictionary);
     let frameCount = 0;
-    for await (const frame of persistence.load()) {
+    for await (const { byteCount, journal } of replayAll(persistence, internals.entries)) {
       signal?.throwIfAborted();
-      try {
-        const journal = readJournal(frame);
-        entries.replay(frame);
-        if (journal !== undefined) this.#attributes.load(journal.attributes);
-        // Rows are a whole state too.
-        const isWhole = journal === undefined || journal.isWhole;
-        this.#loaded[isWhole ? "wholeBytes" : "logBytes"] += frame.length;
-      } catch (error) {
-        throw unreadable(error, persistence, frameCount);
-      }
+      if (journal !== undefined) attributes.load(journal.attributes);
+      // Rows are a whole state too.
+      const isWhole = journal === undefined || journal.isWhole;
+      this.#loaded[isWhole ? "wholeBytes" : "logBytes"] += byteCount;
       frameCount++;
     }
-    internalsOf(this.dictionary).setReplicaId(undefined);
+    internals.setReplicaId(undefined);
     const { wholeBytes, logBytes } = this.#loaded;
     const onLoad = hooks?.onLoad;
     if (onLoad !== undefined) {
       this.#emitter.call(() => onLoad({ frameCount, byteCount: wholeBytes + logBytes }));
     }
-    this.#settleIdentity(frameCount === 0);
+    if (readOnly) return;
+    const report = this.#report.bind(this);
+    const isNew = frameCount === 0;
+    settleIdentity({ dictionary, attributes, persistence, isNew, replicaId, report });
   }
 
   async finish(): Promise<PersistentStore> {
-    const { persistence, readOnly = false, durability, flushIntervalMs = 50 } = this.#options;
-    const { entries } = internalsOf(this.dictionary);
-    const keeper = readOnly
-      ? undefined
-      : new Keeper(
-          {
-            persistence,
-            entries,
-            attributes: this.#attributes,
-            isStrict: durability === "strict",
-            flushIntervalMs,
-            listener: this.#keeperListener(),
-          },
-          this.#loaded,
-        );
-    if (keeper !== undefined) {
-      await persistence.share?.(this.#shared(keeper));
-      const isRelaxed = durability !== "strict" && persistence.share === undefined;
-      if (isRelaxed && this.#ownCounter() > 0) await this.#mark(keeper);
-    }
-    this.#options.signal?.throwIfAborted();
+    const { persistence, readOnly = false, signal } = this.#options;
+    const keeper = readOnly ? undefined : await this.#keeper();
+    signal?.throwIfAborted();
     this.#store = new PersistentStore({
       dictionary: this.dictionary,
       persistence,
@@ -177,6 +142,27 @@ class Opening {
     return this.#store;
   }
 
+  async #keeper(): Promise<Keeper> {
+    const { persistence, durability, flushIntervalMs = 50 } = this.#options;
+    const { dictionary } = this;
+    const attributes = this.#attributes;
+    const listener = this.#keeperListener();
+    const isStrict = durability === "strict";
+    const { entries } = internalsOf(dictionary);
+    const keeper = new Keeper(
+      { persistence, entries, attributes, isStrict, flushIntervalMs, listener },
+      this.#loaded,
+    );
+    if (persistence.share !== undefined) {
+      const engine = this.#engine;
+      const parts = { engine, dictionary, attributes, persistence, keeper, listener };
+      await persistence.share(sharedReplicaOf(parts));
+    } else if (!isStrict && ownCounter(dictionary) > 0) {
+      await this.#mark(keeper);
+    }
+    return keeper;
+  }
+
   /** Sees to it that the next number of the store is not given twice, whatever becomes of the writes of this time. */
   async #mark(keeper: Keeper): Promise<void> {
     try {
@@ -184,56 +170,8 @@ class Opening {
     } catch (error) {
       if (!isTriedAgain(error)) throw error;
       // What is there can be read all the same, and writes go under an id that the medium does not know.
-      this.#takeNewId(randomReplicaId(), false);
+      takeNewId(this.dictionary);
     }
-  }
-
-  /** Gives the store a name, and a new one where another copy may go by the old one. */
-  #settleIdentity(isNew: boolean): void {
-    const { persistence, readOnly, replicaId } = this.#options;
-    if (readOnly === true) return;
-    const attributes = this.#attributes;
-    const isCopy = persistence.isCopy === true;
-    const isNameless = attributes.get(ATTRIBUTE.storeId) === undefined;
-    const left = attributes.get(ATTRIBUTE.open)?.[0];
-    // The openers of a shared place never close it, and take ids that nobody has.
-    const wasLeft = left === OPEN.relaxed && persistence.share === undefined;
-    // What was handed out last may not be marked so; as if it had been, nothing of it is ever re-stamped.
-    if (left !== undefined) internalsOf(this.dictionary).setReplicaId(this.dictionary.replicaId);
-    if (isNameless || isCopy) renameStore(attributes);
-    else if (wasLeft) renewEpoch(attributes);
-    if (isNew) return;
-
-    const hasUsed = replicaId !== undefined && this.#counterOf(replicaId.toLowerCase()) > 0;
-    if (isNameless || isCopy || wasLeft) {
-      // An id that was written under here is not used again, whoever asks for it.
-      const next = replicaId === undefined || hasUsed ? randomReplicaId() : replicaId;
-      this.#takeNewId(next, !isNameless);
-    } else if (replicaId !== undefined && !hasUsed) {
-      if (this.#ownCounter() > 0) {
-        throw invalid(
-          `the store has the replica id ${this.dictionary.replicaId}; open it without \`replicaId\``,
-        );
-      }
-      internalsOf(this.dictionary).setReplicaId(replicaId);
-    }
-  }
-
-  #takeNewId(replicaId: string, isFound: boolean): void {
-    const previousReplicaId = this.dictionary.replicaId;
-    const hadWritten = this.#ownCounter() > 0;
-    internalsOf(this.dictionary).setReplicaId(replicaId);
-    if (isFound && hadWritten) {
-      this.#report({ code: "replica-cloned", previousReplicaId, replicaId });
-    }
-  }
-
-  #ownCounter(): number {
-    return this.#counterOf(this.dictionary.replicaId);
-  }
-
-  #counterOf(replicaId: string): number {
-    return lastCounter(decodeVersion(this.dictionary.version()), replicaId);
   }
 
   #report(report: Report): void {
@@ -260,105 +198,7 @@ class Opening {
       flushed: (changeCount) => emitter.emit("flush", { changeCount }),
     };
   }
-
-  #shared(keeper: Keeper): SharedReplica {
-    const { dictionary } = this;
-    const internals = internalsOf(dictionary);
-    const { persistence } = this.#options;
-    const engine = this.#engine;
-    return {
-      get replicaId() {
-        return dictionary.replicaId;
-      },
-      setReplicaId: (replicaId) => internals.setReplicaId(replicaId),
-      version: () => dictionary.version(),
-      deltaSince: (version) => dictionary.deltaSince(version),
-      merge: (frame) => {
-        internals.merge(frame, { adopt: false, isOwn: true });
-        keeper.touch();
-      },
-      snapshot: () => [...dictionary.snapshotParts()],
-      reread: (parts) => {
-        takeInSnapshot(engine, dictionary, parts);
-        keeper.touch();
-      },
-      flush: ({ sync }) => keeper.flush(sync),
-      takeOver: async () => {
-        const kept = createDictionary({ engine });
-        try {
-          let frameCount = 0;
-          for await (const frame of persistence.load()) {
-            try {
-              internalsOf(kept).entries.replay(frame);
-              this.#attributes.load(readJournal(frame)?.attributes ?? []);
-            } catch (error) {
-              throw unreadable(error, persistence, frameCount);
-            }
-            frameCount++;
-          }
-          takeIn(engine, dictionary, kept);
-        } finally {
-          kept.close();
-        }
-        await keeper.replace();
-      },
-      failed: (error) => this.#keeperListener().failed(asStoreError(error, persistence), false),
-    };
-  }
 }
-
-function checkOptions(options: OpenOptions): OpenOptions & { readonly readOnly: boolean } {
-  if (typeof options !== "object" || options === null) {
-    throw invalid("open takes an object: { persistence: filePersistence(path) }");
-  }
-  const { persistence, replicaId, durability, flushIntervalMs, hooks, readOnly = false } = options;
-  checkOptionNames(options, OPTION_NAMES, "open");
-  checkPersistence(persistence, "`persistence`");
-  if (hooks !== undefined) checkHooks(hooks);
-  if (options.onReport !== undefined) checkFunction(options.onReport, "`onReport`");
-  if (typeof readOnly !== "boolean") throw invalid("`readOnly` is true or false");
-  if (replicaId !== undefined) checkReplicaId(replicaId);
-  if (durability !== undefined && durability !== "strict" && durability !== "relaxed") {
-    throw invalid(`\`durability\` is "strict" or "relaxed", not ${JSON.stringify(durability)}`);
-  }
-  if (
-    flushIntervalMs !== undefined &&
-    !(Number.isFinite(flushIntervalMs) && flushIntervalMs >= 0 && flushIntervalMs < 2 ** 31)
-  ) {
-    throw invalid(`\`flushIntervalMs\` is a number of milliseconds from 0, not ${flushIntervalMs}`);
-  }
-  checkConnect(options);
-  return { ...options, readOnly };
-}
-
-function checkHooks(hooks: PersistenceHooks): void {
-  checkOptionNames(hooks, HOOK_NAMES, "`hooks`");
-  for (const [name, hook] of Object.entries(hooks)) {
-    if (hook !== undefined) checkFunction(hook, `\`hooks.${name}\``);
-  }
-}
-
-const HOOK_NAMES: readonly (keyof PersistenceHooks)[] = [
-  "onLoad",
-  "onAppend",
-  "onCompact",
-  "onError",
-];
-const OPTION_NAMES: readonly (keyof OpenOptions)[] = [
-  "persistence",
-  "engine",
-  "replicaId",
-  "clock",
-  "driftMaxMs",
-  "durability",
-  "flushIntervalMs",
-  "readOnly",
-  "signal",
-  "hooks",
-  "onReport",
-  "connect",
-  "token",
-];
 
 async function connectorsOf({ connect = [] }: OpenOptions): Promise<readonly Connector[]> {
   const targets = Array.isArray(connect) ? connect : [connect];
@@ -373,44 +213,4 @@ async function connectorsOf({ connect = [] }: OpenOptions): Promise<readonly Con
     }
   }
   return connectors;
-}
-
-function checkConnect({ connect = [], token, readOnly }: OpenOptions): void {
-  const targets: readonly unknown[] = Array.isArray(connect) ? connect : [connect];
-  if (!targets.every((target) => typeof target === "string" || isConnector(target))) {
-    throw invalid('`connect` is "ws://host/room", a connector, or an array of these');
-  }
-  if (targets.length > 0 && readOnly === true) {
-    throw invalid("a store that is only looked at cannot be connected; leave out `connect`");
-  }
-  if (token !== undefined && !isToken(token)) {
-    throw invalid(`\`token\` is a text of at most ${TOKEN_BYTES_MAX} bytes of UTF-8`);
-  }
-}
-
-function isToken(given: unknown): boolean {
-  if (typeof given !== "string" || given.length > TOKEN_BYTES_MAX) return false;
-  return given.isWellFormed() && encodeText(given).length <= TOKEN_BYTES_MAX;
-}
-
-function isConnector(given: unknown): boolean {
-  const { name, connect } = (given ?? {}) as Partial<Connector>;
-  return typeof name === "string" && typeof connect === "function";
-}
-
-/** What an engine cannot replay is damage of the medium. */
-function unreadable(error: unknown, { name }: Persistence, frameNumber: number): unknown {
-  if (!(error instanceof LastwriteError) || error.code === "engine-poisoned") return error;
-  if (error.code === "unsupported-format") {
-    return new LastwriteError(
-      "store-newer",
-      `${name} was written by a later release; update lastwrite (${error.message})`,
-      { cause: error },
-    );
-  }
-  const reason = `frame ${frameNumber} cannot be replayed: ${error.message}`;
-  return new LastwriteError("store-corrupt", `${name} is damaged: ${reason}`, {
-    cause: error,
-    damage: { file: name, offset: 0, reason },
-  });
 }

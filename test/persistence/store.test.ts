@@ -495,6 +495,9 @@ describe("options", () => {
       code: "store-corrupt",
       damage: { file: "a failing place" },
     });
+    await expect(copyPersistence(broken, memoryPersistence(), { engine })).rejects.toMatchObject({
+      code: "store-corrupt",
+    });
     const store = await open({ persistence: place, engine });
     await store.close();
   });

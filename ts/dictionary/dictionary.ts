@@ -2,6 +2,7 @@
 
 import { idText } from "../codec/entry.ts";
 import type { PlainValue } from "../codec/plain.ts";
+import { randomBytes } from "../codec/random.ts";
 import { decodeValue } from "../codec/read-value.ts";
 import { encodeValue, type Value } from "../codec/value.ts";
 import { CLOCK_AHEAD, type EngineDictionary, type MergeReport, WON } from "../engine/contract.ts";
@@ -123,11 +124,11 @@ class ReplicaDictionary implements Dictionary {
     this.#clock = clock;
     this.#driftMaxMs = checkMillis(driftMaxMs, "`driftMaxMs`");
     this.#onReport = onReport;
-    this.#id = replicaId === undefined ? randomId() : checkReplicaId(replicaId);
+    this.#id = replicaId === undefined ? randomBytes(16) : checkReplicaId(replicaId);
     this.#replicaId = idText(this.#id);
     this.#entries = engine.create({
       replicaId: this.#id,
-      spareId: randomId(),
+      spareId: randomBytes(16),
       driftMaxMs: this.#driftMaxMs,
       ...(snapshot !== undefined && { snapshot: checkParts(snapshot, "the snapshot") }),
     });
@@ -464,7 +465,7 @@ class ReplicaDictionary implements Dictionary {
     const refused = refusedCount === 0 ? NOTHING_REFUSED : readRefusals(this.#entries.refusals());
     const previousReplicaId = this.#replicaId;
     if (cloned) {
-      this.#entries.setSpareId(randomId());
+      this.#entries.setSpareId(randomBytes(16));
       this.#id = this.#entries.replicaId();
       this.#replicaId = idText(this.#id);
     }
@@ -527,8 +528,4 @@ function isAsync(): LastwriteError {
   return invalid(
     "a transaction cannot be async: what is written after an await would lie outside; await first, then write",
   );
-}
-
-function randomId(): Uint8Array {
-  return globalThis.crypto.getRandomValues(new Uint8Array(16));
 }

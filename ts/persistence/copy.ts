@@ -8,10 +8,11 @@ import { entriesOfColumns } from "../engine/columns.ts";
 import type { Engine } from "../engine/contract.ts";
 import { loadEngine } from "../engine/load.ts";
 import { LastwriteError } from "../errors.ts";
-import { ATTRIBUTE } from "../store/identity.ts";
+import { ATTRIBUTE, Attributes } from "./attributes.ts";
 import { checkPersistence } from "./check.ts";
 import type { LostBytes, Persistence } from "./contract.ts";
-import { encodeAttributes, readJournal } from "./journal.ts";
+import { encodeAttributes } from "./journal.ts";
+import { replayAll } from "./replay.ts";
 
 /** What copying and salvaging run on. */
 export interface CopyOptions {
@@ -61,18 +62,15 @@ export async function copyPersistence(
   const dictionary = createDictionary({ engine });
   try {
     const { entries } = internalsOf(dictionary);
-    const attributes = new Map<string, Uint8Array | undefined>();
+    const attributes = new Attributes();
     await opened(from, "read", engine, async () => {
-      for await (const frame of from.load()) {
-        entries.replay(frame);
-        for (const [name, value] of readJournal(frame)?.attributes ?? []) {
-          if (!NOT_COPIED.has(name)) attributes.set(name, value);
-        }
+      for await (const { journal } of replayAll(from, entries)) {
+        if (journal !== undefined) attributes.load(journal.attributes);
       }
     });
     await opened(to, "write", engine, async () => {
       for await (const _ of to.load()) throw notEmpty(to);
-      const kept = new Map([...attributes].filter(([, value]) => value !== undefined));
+      const kept = new Map([...attributes.all].filter(([name]) => !NOT_COPIED.has(name)));
       const whole = { whole: true, partBytesMax: COPY_PART_BYTES };
       await to.replace(entries.journal(encodeAttributes(kept), whole));
     });

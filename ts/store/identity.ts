@@ -1,75 +1,70 @@
-/** What a store keeps beside its entries, by name: docs/persistence.md, Attributes. */
+/** Whose a store is that was read from its place: it keeps its ids, or takes new ones where a copy may go by the old. */
 
-import { idText } from "../codec/entry.ts";
+import { lastCounter } from "../codec/dots.ts";
+import { randomBytes, randomId } from "../codec/random.ts";
+import { decodeVersion } from "../codec/version.ts";
+import { invalid } from "../dictionary/arguments.ts";
+import type { Dictionary, Report } from "../dictionary/contract.ts";
+import { internalsOf } from "../dictionary/internals.ts";
+import { ATTRIBUTE, type Attributes, OPEN } from "../persistence/attributes.ts";
+import type { Persistence } from "../persistence/contract.ts";
 
-export const ATTRIBUTE = {
-  /** 16 bytes that name the store to other stores, from its creation on. */
-  storeId: "id",
-  /** 8 bytes that name the order of arrival: places of one epoch can be compared. */
-  epoch: "epoch",
-  /** There while the store is open, and after it was not closed: one byte, of `OPEN`. */
-  open: "open",
-} as const;
+/** A store that was read. */
+export interface ReadStore {
+  readonly dictionary: Dictionary;
+  readonly attributes: Attributes;
+  readonly persistence: Persistence;
+  /** The place held nothing. */
+  readonly isNew: boolean;
+  /** The one that its user asks for. */
+  readonly replicaId: string | undefined;
+  readonly report: (report: Report) => void;
+}
 
-/** How a store is open. */
-export const OPEN = { relaxed: 1, strict: 2 } as const;
+/** Gives the store a name, and a new one where another copy may go by the old one. */
+export function settleIdentity(store: ReadStore): void {
+  const { dictionary, attributes, persistence, isNew, replicaId, report } = store;
+  const isCopy = persistence.isCopy === true;
+  const isNameless = attributes.get(ATTRIBUTE.storeId) === undefined;
+  const left = attributes.get(ATTRIBUTE.open)?.[0];
+  // The openers of a shared place never close it, and take ids that nobody has.
+  const wasLeft = left === OPEN.relaxed && persistence.share === undefined;
+  // What was handed out last may not be marked so; as if it had been, nothing of it is ever re-stamped.
+  if (left !== undefined) internalsOf(dictionary).setReplicaId(dictionary.replicaId);
+  if (isNameless || isCopy) attributes.set(ATTRIBUTE.storeId, randomBytes(16));
+  // Others may know more of the order of arrival than is here.
+  if (isNameless || isCopy || wasLeft) attributes.set(ATTRIBUTE.epoch, randomBytes(8));
+  if (isNew) return;
 
-/** Attributes, and which of them are still to be kept. */
-export class Attributes {
-  readonly #all = new Map<string, Uint8Array>();
-  readonly #changed = new Map<string, Uint8Array | undefined>();
-
-  get all(): ReadonlyMap<string, Uint8Array> {
-    return this.#all;
-  }
-
-  get(name: string): Uint8Array | undefined {
-    return this.#all.get(name);
-  }
-
-  set(name: string, value: Uint8Array | undefined): void {
-    this.#put(name, value);
-    this.#changed.set(name, value);
-  }
-
-  /** Has an attribute kept once more. */
-  touch(name: string): void {
-    this.#changed.set(name, this.#all.get(name));
-  }
-
-  /** Takes over what was kept. */
-  load(kept: Iterable<readonly [name: string, value: Uint8Array | undefined]>): void {
-    for (const [name, value] of kept) this.#put(name, value);
-  }
-
-  /** What changed since the last call. */
-  takeChanged(): ReadonlyMap<string, Uint8Array | undefined> {
-    const changed = new Map(this.#changed);
-    this.#changed.clear();
-    return changed;
-  }
-
-  #put(name: string, value: Uint8Array | undefined): void {
-    if (value === undefined) this.#all.delete(name);
-    else this.#all.set(name, value);
+  const hasUsed = replicaId !== undefined && counterOf(dictionary, replicaId.toLowerCase()) > 0;
+  if (isNameless || isCopy || wasLeft) {
+    const previousReplicaId = dictionary.replicaId;
+    const hadWritten = ownCounter(dictionary) > 0;
+    // An id that was written under here is not used again, whoever asks for it.
+    takeNewId(dictionary, hasUsed ? undefined : replicaId);
+    if (!isNameless && hadWritten) {
+      report({ code: "replica-cloned", previousReplicaId, replicaId: dictionary.replicaId });
+    }
+  } else if (replicaId !== undefined && !hasUsed) {
+    if (ownCounter(dictionary) > 0) {
+      throw invalid(
+        `the store has the replica id ${dictionary.replicaId}; open it without \`replicaId\``,
+      );
+    }
+    takeNewId(dictionary, replicaId);
   }
 }
 
-/** A new name for the store, and a new one for its order of arrival. */
-export function renameStore(attributes: Attributes): void {
-  attributes.set(ATTRIBUTE.storeId, randomBytes(16));
-  renewEpoch(attributes);
+/** Goes on under another replica id. */
+export function takeNewId(dictionary: Dictionary, replicaId: string = randomId()): void {
+  internalsOf(dictionary).setReplicaId(replicaId);
 }
 
-/** For an order of arrival that others may know more of than this store does. */
-export function renewEpoch(attributes: Attributes): void {
-  attributes.set(ATTRIBUTE.epoch, randomBytes(8));
+/** How many writes were made under the present replica id. */
+export function ownCounter(dictionary: Dictionary): number {
+  return counterOf(dictionary, dictionary.replicaId);
 }
 
-export function randomReplicaId(): string {
-  return idText(randomBytes(16));
-}
-
-export function randomBytes(count: number): Uint8Array {
-  return globalThis.crypto.getRandomValues(new Uint8Array(count));
+function counterOf(dictionary: Dictionary, replicaId: string): number {
+  return lastCounter(decodeVersion(dictionary.version()), replicaId);
 }

@@ -4,10 +4,12 @@
  */
 
 import type { EngineDictionary } from "../engine/contract.ts";
-import { type ErrorCode, LastwriteError } from "../errors.ts";
+import { LastwriteError } from "../errors.ts";
+import { ATTRIBUTE, type Attributes, OPEN } from "../persistence/attributes.ts";
 import type { Persistence } from "../persistence/contract.ts";
+import { asStoreError, isTriedAgain } from "../persistence/failure.ts";
 import { encodeAttributes } from "../persistence/journal.ts";
-import { type Attributes, ATTRIBUTE, OPEN } from "./identity.ts";
+import { heldTimers, systemTimers, type Timers } from "../transport/timers.ts";
 
 export interface KeeperOptions {
   readonly persistence: Persistence;
@@ -62,7 +64,8 @@ export class Keeper {
   readonly #isStrict: boolean;
   readonly #flushIntervalMs: number;
   readonly #listener: KeeperListener;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Takes back the next waking; undefined when none is to come. */
+  #cancelWaking: (() => void) | undefined;
   /** The interval is over for something that changed. */
   #isDue = false;
   #waiters: Waiter[] = [];
@@ -106,7 +109,8 @@ export class Keeper {
 
   /** Something may have changed: it is kept soon. */
   touch(): void {
-    if (this.#timer === undefined && this.#failure === undefined) this.#wake(this.#flushIntervalMs);
+    if (this.#cancelWaking !== undefined || this.#failure !== undefined) return;
+    this.#wake(heldTimers, this.#flushIntervalMs);
   }
 
   /** Resolves when all that changed so far is kept, and survives a loss of power if `sync` says so. */
@@ -144,19 +148,24 @@ export class Keeper {
       this.#isClosing = true;
       await this.flush(true);
     } finally {
-      clearTimeout(this.#timer);
+      this.#sleep();
       this.#failure = storeClosed();
       await this.#running;
       await this.#folding;
     }
   }
 
-  #wake(afterMs: number): void {
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+  #wake(timers: Timers, afterMs: number): void {
+    this.#cancelWaking = timers.after(afterMs, () => {
+      this.#cancelWaking = undefined;
       this.#isDue = true;
       this.#run();
-    }, afterMs);
+    });
+  }
+
+  #sleep(): void {
+    this.#cancelWaking?.();
+    this.#cancelWaking = undefined;
   }
 
   #run(): void {
@@ -176,8 +185,7 @@ export class Keeper {
     // What is written and asked for at this same moment goes along.
     await nextTurn();
     while (this.#hasWork && this.#failure === undefined) {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
+      this.#sleep();
       this.#isDue = false;
       const waiters = this.#waiters;
       this.#waiters = [];
@@ -188,7 +196,7 @@ export class Keeper {
         waiters.length = 0;
         if (this.#isFoldDue()) await this.#fold();
       } catch (error) {
-        this.#fail(asStoreError(error, this.#persistence), waiters);
+        this.#fail(asStoreError(error, this.#persistence.name), waiters);
       }
       for (let turn = 0; turn < SHARED_TURNS; turn++) await nextTurn();
     }
@@ -266,7 +274,7 @@ export class Keeper {
     const whole = this.#takeWhole();
     if (this.#pending !== undefined) await this.#append(false);
     const folding = this.#install(whole).catch((thrown: unknown) => {
-      const error = asStoreError(thrown, this.#persistence);
+      const error = asStoreError(thrown, this.#persistence.name);
       this.#foldBytesMin = FOLD_FACTOR * this.#logBytes;
       // The log goes on as it is, and is folded when it is longer.
       if (isTriedAgain(error)) this.#listener.failed(error, false);
@@ -309,41 +317,16 @@ export class Keeper {
       this.#failure ??= error;
       for (const { reject } of this.#waiters) reject(error);
       this.#waiters = [];
-    } else if (this.#timer === undefined && !this.#isClosing) {
-      this.#retry();
+    } else if (this.#cancelWaking === undefined && !this.#isClosing) {
+      // A full disk is no reason to keep a process alive that is done.
+      this.#wake(systemTimers, RETRY_MS);
     }
     this.#listener.failed(error, isFinal);
   }
-
-  #retry(): void {
-    this.#wake(RETRY_MS);
-    const timer: unknown = this.#timer;
-    // A full disk is no reason to keep a process alive that is done.
-    if (typeof timer === "object" && timer !== null && "unref" in timer) {
-      (timer as { unref(): void }).unref();
-    }
-  }
-}
-
-/** After these the next try may succeed. */
-const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set(["store-full", "storage-unavailable"]);
-
-/** Whether the next try to keep something may succeed where this error was met. */
-export function isTriedAgain(error: unknown): boolean {
-  return error instanceof LastwriteError && TRIED_AGAIN.has(error.code);
 }
 
 export function storeClosed(): LastwriteError {
   return new LastwriteError("store-closed", "the store is closed; open it again");
-}
-
-/** What an adapter threw, as an error of a store. */
-export function asStoreError(error: unknown, { name }: Persistence): LastwriteError {
-  if (error instanceof LastwriteError) return error;
-  const why = error instanceof Error ? error.message : String(error);
-  return new LastwriteError("storage-unavailable", `${name} cannot be used: ${why}`, {
-    cause: error,
-  });
 }
 
 /** Resolves after what is waiting now. */

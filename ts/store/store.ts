@@ -1,8 +1,6 @@
 /** A dictionary and what keeps it: hands calls on, and sees to it that what they change reaches the medium. */
 
-import { lastCounter } from "../codec/dots.ts";
 import type { Value } from "../codec/value.ts";
-import { decodeVersion } from "../codec/version.ts";
 import type {
   Dictionary,
   KeyRange,
@@ -15,7 +13,9 @@ import type {
   WriteOptions,
 } from "../dictionary/contract.ts";
 import { LastwriteError } from "../errors.ts";
+import type { Attributes } from "../persistence/attributes.ts";
 import type { Persistence } from "../persistence/contract.ts";
+import { asStoreError } from "../persistence/failure.ts";
 import type { ConnectionStatus, Machine } from "../sync/connection.ts";
 import { Connections } from "../sync/connections.ts";
 import { type StoreHost, syncHostOf } from "../sync/host.ts";
@@ -23,8 +23,8 @@ import { runSession } from "../sync/run.ts";
 import type { Connector, Link } from "../transport/contract.ts";
 import type { Store, StoreEvents, SyncOptions } from "./contract.ts";
 import type { StoreEmitter } from "./events.ts";
-import type { Attributes } from "./identity.ts";
-import { asStoreError, type Keeper, storeClosed } from "./keeper.ts";
+import { ownCounter } from "./identity.ts";
+import { type Keeper, storeClosed } from "./keeper.ts";
 
 export interface StoreParts {
   readonly dictionary: Dictionary;
@@ -66,7 +66,7 @@ export class PersistentStore implements Store {
   get replicaId(): string | undefined {
     const { replicaId } = this.#readable;
     if (this.#hasWritten) return replicaId;
-    const hasWritten = lastCounter(decodeVersion(this.#dictionary.version()), replicaId) > 0;
+    const hasWritten = ownCounter(this.#dictionary) > 0;
     // What is written inside a transaction may be undone.
     this.#hasWritten = hasWritten && !this.#isInTransaction;
     return hasWritten ? replicaId : undefined;
@@ -316,7 +316,8 @@ export class PersistentStore implements Store {
     await Promise.allSettled([...this.#syncing, this.#connections?.close(storeClosed())]);
     const { keeper, persistence, emitter } = this.#parts;
     const failures: unknown[] = [];
-    const note = (error: unknown): void => void failures.push(asStoreError(error, persistence));
+    const note = (error: unknown): void =>
+      void failures.push(asStoreError(error, persistence.name));
     await keeper?.close().catch(note);
     this.#lostCount = keeper?.unflushedCount ?? 0;
     this.#dictionary.close();

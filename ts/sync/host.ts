@@ -4,7 +4,8 @@ import { idBytes, idText } from "../codec/entry.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
 import type { Dictionary } from "../dictionary/contract.ts";
 import { internalsOf } from "../dictionary/internals.ts";
-import { ATTRIBUTE, type Attributes, randomBytes } from "../store/identity.ts";
+import { randomBytes } from "../codec/random.ts";
+import { ATTRIBUTE, type Attributes } from "../persistence/attributes.ts";
 import type { Cursor } from "./messages.ts";
 import type { SyncHost } from "./run.ts";
 

@@ -1,0 +1,87 @@
+/** Whether what `open` is given can be meant: a wrong word here would cost a promise later. */
+
+import { encodeText } from "../codec/text.ts";
+import { checkFunction, checkOptions, checkReplicaId, invalid } from "../dictionary/arguments.ts";
+import { checkPersistence } from "../persistence/check.ts";
+import { TOKEN_BYTES_MAX } from "../sync/codec.ts";
+import type { Connector } from "../transport/contract.ts";
+import type { OpenOptions, PersistenceHooks } from "./contract.ts";
+
+const OPTION_NAMES: readonly (keyof OpenOptions)[] = [
+  "persistence",
+  "engine",
+  "replicaId",
+  "clock",
+  "driftMaxMs",
+  "durability",
+  "flushIntervalMs",
+  "readOnly",
+  "signal",
+  "hooks",
+  "onReport",
+  "connect",
+  "token",
+];
+
+const HOOK_NAMES: readonly (keyof PersistenceHooks)[] = [
+  "onLoad",
+  "onAppend",
+  "onCompact",
+  "onError",
+];
+
+/** Throws `invalid-argument`. What a dictionary is made of, `createDictionary` looks at. */
+export function checkOpenOptions(options: OpenOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw invalid("open takes an object: { persistence: filePersistence(path) }");
+  }
+  const { persistence, replicaId, durability, flushIntervalMs, hooks, readOnly } = options;
+  checkOptions(options, OPTION_NAMES, "open");
+  checkPersistence(persistence, "`persistence`");
+  if (hooks !== undefined) checkHooks(hooks);
+  if (options.onReport !== undefined) checkFunction(options.onReport, "`onReport`");
+  if (readOnly !== undefined && typeof readOnly !== "boolean") {
+    throw invalid("`readOnly` is true or false");
+  }
+  if (replicaId !== undefined) checkReplicaId(replicaId);
+  if (durability !== undefined && durability !== "strict" && durability !== "relaxed") {
+    throw invalid(`\`durability\` is "strict" or "relaxed", not ${JSON.stringify(durability)}`);
+  }
+  if (
+    flushIntervalMs !== undefined &&
+    !(Number.isFinite(flushIntervalMs) && flushIntervalMs >= 0 && flushIntervalMs < 2 ** 31)
+  ) {
+    throw invalid(`\`flushIntervalMs\` is a number of milliseconds from 0, not ${flushIntervalMs}`);
+  }
+  checkConnect(options);
+}
+
+function checkHooks(hooks: PersistenceHooks): void {
+  checkOptions(hooks, HOOK_NAMES, "`hooks`");
+  for (const [name, hook] of Object.entries(hooks)) {
+    if (hook !== undefined) checkFunction(hook, `\`hooks.${name}\``);
+  }
+}
+
+function checkConnect({ connect = [], token, readOnly }: OpenOptions): void {
+  const targets: readonly unknown[] = Array.isArray(connect) ? connect : [connect];
+  if (!targets.every((target) => typeof target === "string" || isConnector(target))) {
+    throw invalid('`connect` is "ws://host/room", a connector, or an array of these');
+  }
+  if (targets.length > 0 && readOnly === true) {
+    throw invalid("a store that is only looked at cannot be connected; leave out `connect`");
+  }
+  if (token !== undefined && !isToken(token)) {
+    throw invalid(`\`token\` is a text of at most ${TOKEN_BYTES_MAX} bytes of UTF-8`);
+  }
+}
+
+function isConnector(given: unknown): boolean {
+  const { name, connect } = (given ?? {}) as Partial<Connector>;
+  return typeof name === "string" && typeof connect === "function";
+}
+
+function isToken(given: unknown): boolean {
+  if (typeof given !== "string" || given.length > TOKEN_BYTES_MAX) return false;
+  return given.isWellFormed() && encodeText(given).length <= TOKEN_BYTES_MAX;
+}
