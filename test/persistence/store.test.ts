@@ -11,6 +11,7 @@ import {
   open,
   type Persistence,
   type Value,
+  readJournal,
 } from "lastwrite";
 import { memoryPersistence } from "lastwrite/persistence/memory";
 import { describe, expect, test, vi } from "vitest";
@@ -428,6 +429,37 @@ describe("hooks and events", () => {
     });
     expect(told.at(-1)).toMatch(/^load [1-9]/u);
     await again.close();
+  });
+
+  test("the frames that onAppend is told are the store, also where one had to be whole", async () => {
+    let frames: Uint8Array[] = [];
+    const store = await open({
+      persistence: memoryPersistence(),
+      engine,
+      hooks: {
+        onAppend(frame) {
+          if (readJournal(frame)?.isWhole === true) frames = [];
+          frames.push(frame);
+        },
+      },
+    });
+    store.set("a", 1);
+    store.set("b", 1);
+    await store.flush();
+    store.delete("a");
+    // Collected before it was kept: no difference tells that.
+    store.collectTombstones(store.version());
+    await store.flush();
+    store.set("c", 1);
+    await store.flush();
+    const place = memoryPersistence();
+    await place.open({ access: "write", engine });
+    await place.replace(frames);
+    await place.close();
+    const copy = await open({ persistence: place, engine, readOnly: true });
+    expect(copy.snapshot()).toEqual(store.snapshot());
+    await copy.close();
+    await store.close();
   });
 
   test("a hook that throws harms nobody", async () => {

@@ -20,7 +20,10 @@ export type Durability = "strict" | "relaxed";
 export interface PersistenceHooks {
   /** What was kept has been read. */
   readonly onLoad?: (loaded: { readonly frameCount: number; readonly byteCount: number }) => void;
-  /** A frame was appended. It tells what changed since the one before: see `splitJournal`. */
+  /**
+   * A frame was kept. It tells what changed since the one before, or, where that cannot be told (after a re-read, say), it is a part of the whole state, which takes the place of
+   * all frames before: see `readJournal` and `splitJournal`.
+   */
   readonly onAppend?: (frame: Uint8Array) => void;
   /** The log was folded into a new whole. */
   readonly onCompact?: (compacted: {
@@ -133,7 +136,7 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
 
   /**
    * Resolves when, over one of the connections, everything that was here when it was called is acknowledged durably, and everything that the other side had sent or had when the link was made is merged.
-   * Waits as long as there is no connection: `status` says why.
+   * Waits as long as there is no connection: `status` says why; and as long as the other side refuses something for its stamp (`clock-drift`).
    *
    * Rejects with `statusReason` when every connection was ended for good, `store-closed` when the store is closed, the signal's reason, and `invalid-argument` without `connect`.
    *

@@ -131,6 +131,8 @@ export class Keeper {
     this.#pending = undefined;
     this.#isMarked = true;
     this.#isSynced = true;
+    // It is the only one that tells what changed since the last frame.
+    for (const frame of whole.frames) this.#listener.appended(frame);
     this.#kept(whole.head);
   }
 
