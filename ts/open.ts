@@ -184,8 +184,8 @@ class Opening {
     const { onAppend, onCompact, onError } = this.#options.hooks ?? {};
     const emitter = this.#emitter;
     return {
-      appended: (frame) => {
-        if (onAppend !== undefined) emitter.call(() => onAppend(frame));
+      appended: (frame, startsAnew) => {
+        if (onAppend !== undefined) emitter.call(() => onAppend(frame, { startsAnew }));
       },
       compacted: (byteCountBefore, byteCount) => {
         if (onCompact !== undefined) emitter.call(() => onCompact({ byteCountBefore, byteCount }));

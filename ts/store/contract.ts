@@ -21,10 +21,10 @@ export interface PersistenceHooks {
   /** What was kept has been read. */
   readonly onLoad?: (loaded: { readonly frameCount: number; readonly byteCount: number }) => void;
   /**
-   * A frame was kept. It tells what changed since the one before, or, where that cannot be told (after a re-read, say), it is a part of the whole state, which takes the place of
-   * all frames before: see `readJournal` and `splitJournal`.
+   * A frame was kept, which tells what changed since the one before: see `splitJournal`. Where that cannot be told (after a re-read, say), all of the state is kept instead, in one frame or
+   * several, and the first of them `startsAnew`: forget those before.
    */
-  readonly onAppend?: (frame: Uint8Array) => void;
+  readonly onAppend?: (frame: Uint8Array, context: { readonly startsAnew: boolean }) => void;
   /** The log was folded into a new whole. */
   readonly onCompact?: (compacted: {
     readonly byteCountBefore: number;

@@ -22,7 +22,8 @@ export interface KeeperOptions {
 }
 
 export interface KeeperListener {
-  appended(frame: Uint8Array): void;
+  /** `startsAnew`: it takes the place of all frames before it. */
+  appended(frame: Uint8Array, startsAnew: boolean): void;
   compacted(byteCountBefore: number, byteCount: number): void;
   /** `isFinal`: nothing can be kept any more. */
   failed(error: LastwriteError, isFinal: boolean): void;
@@ -132,7 +133,7 @@ export class Keeper {
     this.#isMarked = true;
     this.#isSynced = true;
     // It is the only one that tells what changed since the last frame.
-    for (const frame of whole.frames) this.#listener.appended(frame);
+    for (const [at, frame] of whole.frames.entries()) this.#listener.appended(frame, at === 0);
     this.#kept(whole.head);
   }
 
@@ -228,7 +229,7 @@ export class Keeper {
     this.#isMarked = true;
     this.#isSynced = isSynced;
     this.#logBytes += frame.length;
-    this.#listener.appended(frame);
+    this.#listener.appended(frame, false);
     this.#kept(head);
   }
 
