@@ -5,15 +5,8 @@ import { createDictionary, type Dictionary, LastwriteError, loadEngine } from "l
 import { indexedDbPersistence, opfsPersistence } from "lastwrite/persistence/indexeddb";
 import { describe, expect, test } from "vitest";
 
-import {
-  Follower,
-  Leader,
-  type Message,
-  PROTOCOL,
-  readMessage,
-  type TabReplica,
-  versionOf,
-} from "../../ts/persistence/tabs.ts";
+import { type Message, PROTOCOL, readMessage } from "../../ts/persistence/tab-messages.ts";
+import { Follower, Leader, type TabReplica, versionOf } from "../../ts/persistence/tabs.ts";
 import { internalsOf } from "../../ts/dictionary/internals.ts";
 import { takeIn, takeInSnapshot } from "../../ts/store/take-in.ts";
 

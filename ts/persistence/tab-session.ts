@@ -1,18 +1,12 @@
 /** One tab among those that have a store open: the locks, the channel and the timer around the steps of tabs.ts. */
 
-import { idText } from "../codec/entry.ts";
+import { randomId } from "../codec/random.ts";
 import { decodeVersion } from "../codec/version.ts";
-import { type ErrorCode, LastwriteError } from "../errors.ts";
+import { LastwriteError } from "../errors.ts";
 import type { SharedReplica, WriteContext } from "./contract.ts";
-import {
-  Follower,
-  Leader,
-  type Message,
-  PROTOCOL,
-  readMessage,
-  versionOf,
-  type Written,
-} from "./tabs.ts";
+import { asStoreError, isTriedAgain } from "./failure.ts";
+import { type Message, PROTOCOL, readMessage } from "./tab-messages.ts";
+import { Follower, Leader, versionOf, type Written } from "./tabs.ts";
 
 /** What tabs share on the medium: all may change the ids, the leader alone the rest. */
 export interface SharedLog {
@@ -83,7 +77,7 @@ export class TabSession {
     if (isExclusive) {
       throw new LastwriteError("store-locked", `${name} is open in another tab; close it there`);
     }
-    session.#queue().catch((error: unknown) => session.end(asStoreError(error)));
+    session.#queue().catch((error: unknown) => session.end(asStoreError(error, name)));
     return session;
   }
 
@@ -246,7 +240,7 @@ export class TabSession {
     this.#takeOver().then(
       () => this.#onCaughtUp?.(true),
       (thrown: unknown) => {
-        const error = asStoreError(thrown);
+        const error = asStoreError(thrown, this.#options.name);
         if (error.code !== "store-closed") this.#replica?.failed(error);
         this.#follower?.fail(error);
         this.#onCaughtUp?.(false);
@@ -258,7 +252,7 @@ export class TabSession {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
     this.#takingOver ??= this.#becomeLeader()
-      .catch((error: unknown) => this.#failToLead(asStoreError(error)))
+      .catch((error: unknown) => this.#failToLead(asStoreError(error, this.#options.name)))
       .finally(() => {
         this.#takingOver = undefined;
         this.#hasReread = false;
@@ -270,7 +264,7 @@ export class TabSession {
   /** Tries again soon, for nobody else can lead meanwhile; or gives the lead to others, where that cannot help. */
   #failToLead(error: LastwriteError): never {
     if (this.#ended !== undefined) throw this.#ended;
-    if (isTransient(error)) this.#retryTimer = setTimeout(() => this.#succeed(), RETRY_MS);
+    if (isTriedAgain(error)) this.#retryTimer = setTimeout(() => this.#succeed(), RETRY_MS);
     else this.end(error);
     throw error;
   }
@@ -420,31 +414,4 @@ function stolen(name: string): LastwriteError {
     "store-locked",
     `the lock ${name} was taken from this tab by force; open the store anew`,
   );
-}
-
-/** Codes of a store that tell what its medium did. */
-const STORE_CODES: ReadonlySet<ErrorCode> = new Set([
-  "store-full",
-  "store-locked",
-  "store-corrupt",
-  "store-poisoned",
-  "store-newer",
-  "store-closed",
-  "storage-unavailable",
-]);
-
-function asStoreError(error: unknown): LastwriteError {
-  if (error instanceof LastwriteError && STORE_CODES.has(error.code)) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new LastwriteError("storage-unavailable", reason, { cause: error });
-}
-
-/** Whether the next try may succeed. What is no error of the medium fails each time. */
-function isTransient({ code, cause }: LastwriteError): boolean {
-  if (cause instanceof LastwriteError && !STORE_CODES.has(cause.code)) return false;
-  return code === "store-full" || code === "storage-unavailable";
-}
-
-function randomId(): string {
-  return idText(globalThis.crypto.getRandomValues(new Uint8Array(16)));
 }

@@ -8,104 +8,14 @@ import { decodeHeader, KIND } from "../codec/frame.ts";
 import { compareVersions, decodeVersion, encodeVersion } from "../codec/version.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { SharedReplica } from "./contract.ts";
-
-/** Of the messages; those of another one are not for us. */
-export const PROTOCOL = 1;
-
-/** A delta, or with `isWhole` a snapshot to be re-read, for whoever has not seen what was collected. */
-interface Told {
-  readonly parts: readonly Uint8Array[];
-  readonly isWhole: boolean;
-}
-
-/** What followers say. `from` names the tab. */
-export type FollowerMessage =
-  /** Tell me what I lack, or with `wantsWhole` all, and from now on what you keep. */
-  | {
-      readonly type: "hello";
-      readonly from: string;
-      readonly version: Uint8Array;
-      readonly wantsWhole: boolean;
-    }
-  /** Keep this, and say so. */
-  | ({
-      readonly type: "write";
-      readonly from: string;
-      readonly number: number;
-      readonly sync: boolean;
-    } & Told)
-  /** I am gone. */
-  | { readonly type: "bye"; readonly from: string };
-
-/**
- * What the leader says. `term` grows with each tab that leads, so that words of a former one are known. `version` is what the medium has;
- * `sync` says that it survives a loss of power.
- */
-export type LeaderMessage =
-  /** To all: I lead now. */
-  | { readonly type: "leader"; readonly term: number; readonly version: Uint8Array }
-  /** To one, after its hello. */
-  | ({
-      readonly type: "welcome";
-      readonly term: number;
-      readonly to: string;
-      readonly version: Uint8Array;
-    } & Told)
-  /** To all: this was kept. */
-  | {
-      readonly type: "news";
-      readonly term: number;
-      readonly delta: Uint8Array;
-      readonly version: Uint8Array;
-      readonly sync: boolean;
-    }
-  /** To one: its write was kept. */
-  | {
-      readonly type: "kept";
-      readonly term: number;
-      readonly to: string;
-      readonly number: number;
-      readonly version: Uint8Array;
-      readonly sync: boolean;
-    }
-  /** To one: its write has to wait, since one side collected what the other has not seen. `side` has to re-read: this leader, or the follower. */
-  | {
-      readonly type: "behind";
-      readonly term: number;
-      readonly to: string;
-      readonly number: number;
-      readonly side: "leader" | "follower";
-    }
-  /** To one: its write was not kept. */
-  | {
-      readonly type: "refused";
-      readonly term: number;
-      readonly to: string;
-      readonly number: number;
-      readonly code: string;
-      readonly reason: string;
-    };
-
-export type Message = FollowerMessage | LeaderMessage;
+import { asStoreError } from "./failure.ts";
+import type { FollowerMessage, LeaderMessage, Message, Told } from "./tab-messages.ts";
 
 /** Of a replica, what tabs need at any moment. */
 export type TabReplica = Pick<
   SharedReplica,
   "version" | "deltaSince" | "merge" | "snapshot" | "reread" | "flush"
 >;
-
-/** What came over the channel as a message; undefined for whatever is none of this protocol. */
-export function readMessage(data: unknown): Message | undefined {
-  if (typeof data !== "object" || data === null) return undefined;
-  const { protocol, type } = data as { readonly protocol?: unknown; readonly type?: unknown };
-  if (protocol !== PROTOCOL || typeof type !== "string" || !Object.hasOwn(FIELDS, type)) {
-    return undefined;
-  }
-  const isWhole = Object.entries(FIELDS[type as Message["type"]]).every(([name, is]) =>
-    is((data as Readonly<Record<string, unknown>>)[name]),
-  );
-  return isWhole ? (data as Message) : undefined;
-}
 
 /** Frames on their way to the medium. */
 export interface Written {
@@ -202,7 +112,7 @@ export class Leader {
       take(this.#replica, message);
       await this.#replica.flush({ sync });
     } catch (error) {
-      const { code, message: reason, side } = asStoreError(error);
+      const { code, message: reason, side } = asStoreError(error, "the leading tab");
       if (this.#hasEnded || code === "store-closed" || code === "closed") return;
       if (code === "below-horizon" && !message.isWhole) {
         const behind = side === "sender" ? "follower" : "leader";
@@ -439,11 +349,6 @@ function covers(version: Uint8Array, other: Uint8Array): boolean {
   }
 }
 
-function asStoreError(error: unknown): LastwriteError {
-  if (error instanceof LastwriteError) return error;
-  return new LastwriteError("storage-unavailable", String(error), { cause: error });
-}
-
 /** A leader's reason as one of a store: what is final for the leader's medium is for the followers' too. */
 function storeCode(code: string): ErrorCode {
   switch (code) {
@@ -457,25 +362,3 @@ function storeCode(code: string): ErrorCode {
       return "storage-unavailable";
   }
 }
-
-const isText = (field: unknown): boolean => typeof field === "string";
-const isFlag = (field: unknown): boolean => typeof field === "boolean";
-const isCount = (field: unknown): boolean => Number.isSafeInteger(field);
-const isSide = (field: unknown): boolean => field === "leader" || field === "follower";
-const isBytes = (field: unknown): boolean => field instanceof Uint8Array;
-const areBytes = (field: unknown): boolean => Array.isArray(field) && field.every(isBytes);
-
-/** What each message has to have. */
-const FIELDS: Readonly<
-  Record<Message["type"], Readonly<Record<string, (field: unknown) => boolean>>>
-> = {
-  hello: { from: isText, version: isBytes, wantsWhole: isFlag },
-  write: { from: isText, number: isCount, sync: isFlag, parts: areBytes, isWhole: isFlag },
-  bye: { from: isText },
-  leader: { term: isCount, version: isBytes },
-  welcome: { term: isCount, to: isText, version: isBytes, parts: areBytes, isWhole: isFlag },
-  news: { term: isCount, delta: isBytes, version: isBytes, sync: isFlag },
-  kept: { term: isCount, to: isText, number: isCount, version: isBytes, sync: isFlag },
-  behind: { term: isCount, to: isText, number: isCount, side: isSide },
-  refused: { term: isCount, to: isText, number: isCount, code: isText, reason: isText },
-};

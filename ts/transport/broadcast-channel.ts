@@ -1,6 +1,6 @@
 /** Links between all tabs, workers or threads that name the same channel: one for each pair. */
 
-import { idText } from "../codec/entry.ts";
+import { randomId } from "../codec/random.ts";
 import type { Link } from "./contract.ts";
 import { linkFailed } from "./deliveries.ts";
 import { type Posted, PostedLink, readPosted } from "./posted-link.ts";
@@ -51,7 +51,7 @@ export function broadcastChannelLinks(
 }
 
 class ChannelEnd implements ChannelLinks {
-  readonly id: string = idText(globalThis.crypto.getRandomValues(new Uint8Array(16)));
+  readonly id: string = randomId();
   readonly #name: string;
   readonly #channel: BroadcastChannel;
   readonly #onLink: (link: Link) => void;
