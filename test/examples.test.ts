@@ -1,5 +1,5 @@
 /**
- * Runs every example: the `ts` blocks of README.md and docs, and those of the doc comments in ts/.
+ * Runs every example: the `ts` and `tsx` blocks of README.md and docs, and those of the doc comments in ts/.
  *
  * A line `console.log(…); // text` also has to print that text. A block that begins with three backticks and
  * `ts no-run` is shown only, and says in its first line why.
@@ -18,6 +18,7 @@ const require = createRequire(import.meta.url);
 interface Example {
   /** File and line, to find it by. */
   readonly name: string;
+  readonly language: "ts" | "tsx";
   readonly code: string;
 }
 
@@ -28,8 +29,8 @@ test("there are examples", () => {
 });
 
 describe("examples run, and print what they say", () => {
-  test.each(examples)("$name", async ({ code }) => {
-    await assertRuns(code);
+  test.each(examples)("$name", async (example) => {
+    await assertRuns(example);
   });
 });
 
@@ -53,9 +54,10 @@ function exists(name: string): boolean {
 /** In a source the blocks stand in comments, behind ` * `. */
 function examplesOf(file: string): Example[] {
   const text = readFileSync(path.join(root, file), "utf8");
-  const blocks = text.matchAll(/^([ \t]*(?:\* )?)```ts\n([\s\S]*?)^\1```$/gmu);
-  return Array.from(blocks, ([block, indent = "", code = ""]) => ({
+  const blocks = text.matchAll(/^([ \t]*(?:\* )?)```(tsx?)\n([\s\S]*?)^\1```$/gmu);
+  return Array.from(blocks, ([block, indent = "", language, code = ""]) => ({
     name: `${file}:${text.slice(0, text.indexOf(block)).split("\n").length}`,
+    language: language === "tsx" ? "tsx" : "ts",
     code: code
       .split("\n")
       .map((line) =>
@@ -65,7 +67,7 @@ function examplesOf(file: string): Example[] {
   }));
 }
 
-async function assertRuns(code: string): Promise<void> {
+async function assertRuns({ language, code }: Example): Promise<void> {
   const lines = code.split("\n").map((line) => {
     const [, before, logged, expected] = PRINTS.exec(line) ?? [];
     return logged === undefined
@@ -73,7 +75,8 @@ async function assertRuns(code: string): Promise<void> {
       : { script: `${before}printed(${JSON.stringify(expected)})${logged}`, expected };
   });
   const { code: script } = await transform(lines.map((line) => line.script).join("\n"), {
-    loader: "ts",
+    loader: language,
+    jsx: "automatic",
     format: "esm",
     target: "node20",
   });
@@ -116,6 +119,8 @@ async function load(name: string): Promise<unknown> {
       return import("../ts/index.ts");
     case "lastwrite/wasm":
       return import("../ts/engine/wasm-entry.ts");
+    case "lastwrite/react":
+      return import("../ts/react/index.ts");
     default:
       return import(name.startsWith("node:") ? name : require.resolve(name));
   }

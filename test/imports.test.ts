@@ -46,7 +46,8 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^sync\/codec.*\.ts$/u, /^(errors\.ts|codec\/.*|sync\/(codec.*|messages)\.ts)$/u],
   [/^transport\/tcp\.ts$/u, /^(errors\.ts|transport\/.*|node:net)$/u],
   [/^transport\/websocket-node\.ts$/u, /^(sync\/codec\.ts|transport\/websocket\.ts|ws)$/u],
-  [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/codec\.ts|transport\/.*|#websocket)$/u],
+  [/^transport\/deflate-node\.ts$/u, /^(codec\/numbers\.ts|node:zlib)$/u],
+  [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/codec\.ts|transport\/.*|#deflate|#websocket)$/u],
   [
     /^sync\//u,
     /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/attributes\.ts|transport\/(contract|timers|backoff)\.ts|sync\/.*)$/u,
@@ -54,6 +55,10 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [
     /^store\//u,
     /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(attributes|check|contract|failure|journal|replay)\.ts|store\/.*|sync\/(codec|host|run|connections?)\.ts|transport\/(contract|timers)\.ts)$/u,
+  ],
+  [
+    /^react\//u,
+    /^(errors\.ts|codec\/(plain|text|value)\.ts|(dictionary|store)\/contract\.ts|react\/.*|react)$/u,
   ],
   [
     /^(index|open)\.ts$/u,
