@@ -22,6 +22,7 @@ const page = `<!doctype html>
     lastwrite: "/dist/index.js",
     "lastwrite/wasm": "/dist/engine/wasm-entry.js",
     // What package.json says for hosts that are not Node.
+    "#deflate": "/dist/transport/deflate-default.js",
     "#native": "/dist/engine/native-absent.js",
     "#wasm-source": "/dist/engine/wasm-source-default.js",
   },

@@ -2,6 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -151,6 +152,30 @@ describe.skipIf(browserAbsence !== "")("in Chromium", () => {
     expect(states[1]).toEqual(states[0]);
     expect(states[2]).toEqual(states[0]);
     await show(`page, worker and Node: ${states[0]?.size} keys, digest ${states[0]?.digest}`);
+  });
+
+  test("what is deflated in the page Node inflates, and the other way; what is no whole stream of that length is refused", async () => {
+    const plain = Buffer.from("deflated in a page, inflated in Node; ".repeat(5000));
+    const stream = deflateRawSync(plain);
+    const streams = [
+      stream,
+      stream.subarray(0, -1),
+      Buffer.concat([stream, Buffer.of(0)]),
+      deflateRawSync(Buffer.concat([plain, Buffer.of(0)])),
+      deflateRawSync(plain.subarray(1)),
+      Buffer.alloc(100, 0xff),
+      // A bomb of 64 MiB.
+      deflateRawSync(Buffer.alloc(2 ** 26)),
+    ].map((bytes) => Array.from(bytes));
+    const { deflated, inflated } = await page.evaluate(
+      ([bytes, all]) => globalThis.tests.deflate(bytes, all),
+      [[...plain], streams] as const,
+    );
+    expect(inflateRawSync(Buffer.from(deflated)).equals(plain)).toBe(true);
+    const [whole, ...refused] = inflated;
+    expect(Buffer.from(whole as number[]).equals(plain)).toBe(true);
+    expect(refused).toEqual(refused.map(() => "corrupt-bytes"));
+    await show(`deflate: ${plain.length} bytes in ${deflated.length}`);
   });
 
   test("neither page nor worker complained", () => {

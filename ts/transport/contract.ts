@@ -34,6 +34,11 @@ export interface Link {
   send(message: Message): void;
   /** Bytes that wait here to be sent; 0 where nothing tells. */
   readonly bufferedBytes: number;
+  /**
+   * Whether large messages had better be packed (docs/protocol.md, Compression): bytes on it cost more than the work, and it takes binary messages as they are. Asked before each; what the other
+   * side packs is taken in any case. Default: false.
+   */
+  readonly prefersPacked?: boolean;
   /** Ends the link; `closed` is called. Harmless when done twice. `code` and `reason` are told where the transport can. */
   close(code?: number, reason?: string): void;
 }

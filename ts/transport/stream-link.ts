@@ -70,6 +70,11 @@ export class StreamLink implements Link {
     return this.#heldBytes + this.#pipe.bufferedBytes;
   }
 
+  /** Lines of text are for people, and hold no bytes. */
+  get prefersPacked(): boolean {
+    return this.#deframer.form === "binary";
+  }
+
   start(handler: LinkHandler): void {
     this.#deliveries.start(handler);
     if (this.#end === undefined) this.#pipe.start();

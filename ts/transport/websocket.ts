@@ -121,6 +121,7 @@ interface Socket extends Omit<WebSocketLike, "send" | "addEventListener"> {
 
 class WebSocketLink implements Link {
   readonly name: string;
+  readonly prefersPacked = true;
   readonly #socket: Socket;
   readonly #timers: Timers;
   readonly #deliveries: Deliveries = new Deliveries();

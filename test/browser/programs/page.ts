@@ -27,6 +27,14 @@ export interface PageTests {
   choice(): Promise<string>;
   /** Why an engine cannot be had. */
   refusal(options: lastwrite.LoadEngineOptions): Promise<string>;
+  /** Deflates `plain`, and inflates each of `streams`, as numbers; what is refused by its code. */
+  deflate(
+    plain: readonly number[],
+    streams: readonly (readonly number[])[],
+  ): Promise<{
+    readonly deflated: readonly number[];
+    readonly inflated: readonly (readonly number[] | string)[];
+  }>;
   /** Writes a line of the page. */
   show(line: string): void;
 }
@@ -104,12 +112,33 @@ globalThis.tests = {
     }
   },
 
+  async deflate(plain, streams) {
+    const { deflate, inflate } = await deflateOfBrowsers();
+    const inflated = streams.map(async (stream) => {
+      try {
+        return [...(await inflate(Uint8Array.from(stream), plain.length))];
+      } catch (error) {
+        return (error as lastwrite.LastwriteError).code;
+      }
+    });
+    return {
+      deflated: [...(await deflate(Uint8Array.from(plain)))],
+      inflated: await Promise.all(inflated),
+    };
+  },
+
   show(line) {
     document
       .querySelector("ul")
       ?.append(Object.assign(document.createElement("li"), { textContent: line }));
   },
 };
+
+/** The module itself, since links are over networks. */
+function deflateOfBrowsers(): Promise<typeof import("../../../ts/transport/deflate-default.ts")> {
+  const address = "/dist/transport/deflate-default.js";
+  return import(address) as ReturnType<typeof deflateOfBrowsers>;
+}
 
 async function placeOf(backend: lastwrite.Backend): Promise<Place> {
   const loading =
