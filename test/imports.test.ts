@@ -50,7 +50,7 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/codec\.ts|transport\/.*|#deflate|#websocket)$/u],
   [
     /^sync\//u,
-    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/attributes\.ts|transport\/(contract|timers|backoff)\.ts|sync\/.*)$/u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/attributes\.ts|transport\/(contract|timers|backoff|packed-link)\.ts|sync\/.*)$/u,
   ],
   [
     /^store\//u,
