@@ -64,6 +64,8 @@ export type {
   OpenOptions,
   PendingEvent,
   PersistenceHooks,
+  PresenceValue,
+  Present,
   ProgressEvent,
   StatusEvent,
   Store,

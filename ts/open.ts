@@ -9,6 +9,7 @@ import { Attributes } from "./persistence/attributes.ts";
 import { asStoreError, isTriedAgain } from "./persistence/failure.ts";
 import { replayAll } from "./persistence/replay.ts";
 import type { OpenOptions, Store } from "./store/contract.ts";
+import { StoreClock } from "./store/clock.ts";
 import { StoreEmitter } from "./store/events.ts";
 import { ownCounter, settleIdentity, takeNewId } from "./store/identity.ts";
 import { Keeper, type KeeperListener } from "./store/keeper.ts";
@@ -85,18 +86,22 @@ class Opening {
   readonly #emitter = new StoreEmitter();
   readonly #attributes = new Attributes();
   readonly #loaded = { wholeBytes: 0, logBytes: 0 };
+  readonly #clock: StoreClock;
+  readonly #driftMaxMs: number;
   #store: PersistentStore | undefined;
 
   constructor(options: OpenOptions, engine: Engine) {
     this.#options = options;
     this.#engine = engine;
-    const { clock, driftMaxMs, replicaId } = options;
+    const { clock = Date.now, driftMaxMs = DRIFT_MAX_MS, replicaId } = options;
+    this.#driftMaxMs = driftMaxMs;
+    this.#clock = new StoreClock(clock, driftMaxMs);
     this.dictionary = createDictionary({
       engine,
       onReport: (report) => this.#report(report),
+      clock: this.#clock.now,
+      driftMaxMs,
       ...(replicaId !== undefined && { replicaId }),
-      ...(clock !== undefined && { clock }),
-      ...(driftMaxMs !== undefined && { driftMaxMs }),
     });
   }
 
@@ -136,8 +141,9 @@ class Opening {
       keeper,
       emitter: this.#emitter,
       attributes: this.#attributes,
-      driftMaxMs: this.#options.driftMaxMs ?? DRIFT_MAX_MS,
-      now: this.#options.clock ?? Date.now,
+      driftMaxMs: this.#driftMaxMs,
+      clock: this.#clock,
+      report: (report) => this.#report(report),
     });
     return this.#store;
   }

@@ -62,7 +62,12 @@ const byType: {
     entryCount: count,
     cursor: optional(cursor),
   }),
-  need: fc.record({ type: type("need"), what: fc.constantFrom("version", "snapshot", "entries") }),
+  need: fc.record({
+    type: type("need"),
+    what: fc.constantFrom("version", "snapshot", "entries", "again"),
+  }),
+  clock: fc.record({ type: type("clock"), millis: place }),
+  restart: fc.record({ type: type("restart"), place }),
   vector: fc.record({ type: type("vector"), remaining: count, bytes }),
   delta: fc.record({
     type: type("delta"),

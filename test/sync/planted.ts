@@ -16,7 +16,9 @@ export interface Fault {
   /** As in “it is noticed when …”. */
   readonly name: string;
   readonly edits: readonly {
-    /** Must stand in ts/sync/session.ts exactly once. */
+    /** In ts/sync. Default: `"session.ts"`. */
+    readonly file?: string;
+    /** Must stand there exactly once. */
     readonly from: string;
     readonly to: string;
   }[];
@@ -26,7 +28,10 @@ export const faults: readonly Fault[] = [
   {
     name: "a version is adopted though an entry before it was withheld",
     edits: [
-      { from: "if (isTainted(frame)) this.#isBroken = true;", to: "" },
+      {
+        from: "    this.#isBroken = true;\n    if (this.#isDrifted) return;",
+        to: "    if (this.#isDrifted) return;",
+      },
       {
         from: "if (!result.complete) {\n      this.#isBroken = true;",
         to: "if (!result.complete) {",
@@ -37,6 +42,7 @@ export const faults: readonly Fault[] = [
     name: "what was written here counts as an echo",
     edits: [
       {
+        file: "outbound.ts",
         from: "if (this.#sentPlace !== before || after === before) return;",
         to: "if (this.#sentPlace === undefined || after === before) return;",
       },
@@ -48,7 +54,7 @@ export const faults: readonly Fault[] = [
   },
 ];
 
-const session = fileURLToPath(new URL("../../ts/sync/session.ts", import.meta.url));
+const folderOfSync = fileURLToPath(new URL("../../ts/sync", import.meta.url));
 
 /** The network of ./played.ts with a fault in it; undefined for none. */
 export async function plantedNetwork(fault: Fault | undefined): Promise<typeof played> {
@@ -65,10 +71,12 @@ export async function plantedNetwork(fault: Fault | undefined): Promise<typeof p
         {
           name: "planted",
           setup: (hooks) => {
-            hooks.onLoad({ filter: /session\.ts$/ }, async ({ path: file }) => {
+            hooks.onLoad({ filter: /\/ts\/sync\/[^/]*\.ts$/ }, async ({ path: file }) => {
               const contents = await readFile(file, "utf8");
-              const isIt = fault !== undefined && file === session;
-              return { contents: isIt ? edited(contents, fault) : contents, loader: "ts" };
+              return {
+                contents: edited(contents, path.relative(folderOfSync, file), fault),
+                loader: "ts",
+              };
             });
           },
         },
@@ -82,7 +90,8 @@ export async function plantedNetwork(fault: Fault | undefined): Promise<typeof p
   }
 }
 
-function edited(source: string, { edits }: Fault): string {
+function edited(source: string, name: string, fault: Fault | undefined): string {
+  const edits = fault?.edits.filter(({ file = "session.ts" }) => file === name) ?? [];
   return edits.reduce((text, { from, to }) => {
     const parts = text.split(from);
     if (parts.length !== 2) throw new Error(`“${from}” stands ${parts.length - 1} times, not once`);

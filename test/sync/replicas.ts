@@ -6,7 +6,6 @@ import { idBytes } from "../../ts/codec/entry.ts";
 import { internalsOf } from "../../ts/dictionary/internals.ts";
 import { encodeMessage } from "../../ts/sync/codec.ts";
 import type { Cursor } from "../../ts/sync/messages.ts";
-import type { PresenceChange } from "../../ts/sync/presence.ts";
 import {
   Session,
   type SessionOptions,
@@ -38,7 +37,8 @@ export function testReplica(
       epoch: storeCount.toString(16).padStart(16, "0"),
       driftMaxMs: 300_000,
       now: clock,
-      merge: (frame, adopt) => internals.merge(frame, { adopt }),
+      merge: (frame, how) => internals.merge(frame, how),
+      followClock: () => false,
       reread: (parts) => dictionary.reread(parts),
       cursorOf: (storeId) => cursors.get(storeId),
       rememberCursor: (storeId, cursor) => void cursors.set(storeId, cursor),
@@ -53,8 +53,6 @@ export interface Exchange {
   readonly counts: Map<string, number>;
   /** How many bytes the messages take, hello left out. */
   byteCount(): number;
-  /** What came of the presence of the other side, to a and to b. */
-  readonly presence: readonly [PresenceChange[], PresenceChange[]];
   /** What `step` of that side says is sent. */
   take(at: 0 | 1, step: Step): void;
   /** Delivers so many messages, to both sides in turn. */
@@ -65,10 +63,9 @@ export interface Exchange {
   readonly wroteB: () => void;
 }
 
-/** A session whose id and seed are those of its store. */
+/** A session whose seed is the id of its store. */
 export function sessionOf(replica: SessionReplica, options?: Partial<SessionOptions>): Session {
-  const id = replica.storeId.slice(16);
-  return new Session({ replica, id, seed: idBytes(replica.storeId), ...options });
+  return new Session({ replica, seed: idBytes(replica.storeId), ...options });
 }
 
 /** Two sessions with a way between them that loses nothing. */
@@ -81,10 +78,8 @@ export function exchangeOf(
   const sessions = [sessionOf(a.replica, ofA), sessionOf(b.replica, ofB)] as const;
   const queues: Step["messages"][number][][] = [[], []];
   const counts = new Map<string, number>();
-  const presence: [PresenceChange[], PresenceChange[]] = [[], []];
   let byteCount = 0;
   const done = (at: 0 | 1, step: Step): void => {
-    presence[at].push(...step.presence);
     for (const message of step.messages) {
       if (message.type !== "hello") byteCount += encodeMessage(message, 0).length;
       counts.set(message.type, (counts.get(message.type) ?? 0) + 1);
@@ -107,7 +102,6 @@ export function exchangeOf(
     b: sessions[1],
     counts,
     byteCount: () => byteCount,
-    presence,
     take: done,
     deliver,
     run() {

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { LastwriteError } from "../../ts/errors.ts";
 import { decodeMessage, encodeMessage } from "../../ts/sync/codec.ts";
 import type { SyncMessage } from "../../ts/sync/messages.ts";
+import { PresenceHub } from "../../ts/sync/presence.ts";
 import { runSession, startSession, type SyncHost } from "../../ts/sync/run.ts";
 import type { Link, LinkEnd, Message } from "../../ts/transport/contract.ts";
 import { memoryLink } from "../../ts/transport/memory.ts";
@@ -26,6 +27,7 @@ function hostOf(keep: (sync: boolean) => Promise<void> = async () => {}): TestHo
   return {
     dictionary,
     replica,
+    presence: new PresenceHub(),
     keep,
     onChange: (listener) => {
       listeners.add(listener);

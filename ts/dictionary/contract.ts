@@ -111,6 +111,18 @@ export type Report =
       /** A merge refused entries of a sender whose clock is ahead. */
       readonly code: "clock-drift";
       readonly refused: readonly Refusal[];
+    }
+  | {
+      /** Only of stores: a server's time lies far from that of `clock()`, and is gone by from now on; what was never sent has stamps of that time. */
+      readonly code: "clock-corrected";
+      /** What is added to `clock()`, in milliseconds. */
+      readonly offsetMs: number;
+    }
+  | {
+      /** Only of stores: another store had seen the same and collected the same, and held something else. The entries that differ are exchanged. */
+      readonly code: "digest-mismatch";
+      /** 32 hex digits: the other store. */
+      readonly storeId: string;
     };
 
 /** How bytes are divided that may be many. */

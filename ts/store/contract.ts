@@ -6,9 +6,10 @@ import type { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
 import type { ConnectionStatus } from "../sync/connection.ts";
 import type { PendingEvent, ProgressEvent, StatusEvent } from "../sync/connections.ts";
+import type { PresenceValue, Present } from "../sync/presence.ts";
 import type { Connector, Link } from "../transport/contract.ts";
 
-export type { ConnectionStatus, PendingEvent, ProgressEvent, StatusEvent };
+export type { ConnectionStatus, PendingEvent, PresenceValue, Present, ProgressEvent, StatusEvent };
 
 /**
  * What a resolved `flush()` promises: `"strict"` that all is on the medium and survives a loss of power; `"relaxed"` that it survives the end of this
@@ -101,6 +102,8 @@ export interface StoreEvents {
   readonly pending: PendingEvent;
   /** Something came over a connection: how much there is, and how much is still to come. */
   readonly progress: ProgressEvent;
+  /** Somebody came, went, or told something else of himself: all others that are there now. */
+  readonly presence: readonly Present[];
   /** The store is closed. */
   readonly close: undefined;
 }
@@ -133,6 +136,31 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
    * Survives restarts; 0 without `connect`. Costs reading the version after a write, else nothing.
    */
   readonly pendingCount: number;
+
+  /**
+   * The others that are connected, as far as they tell something of themselves: those at the other end of each connection and, through a server, in the same room. The same array until
+   * something changes (event `presence`); at most 1,024.
+   */
+  readonly presence: readonly Present[];
+
+  /**
+   * Tells all others that are connected something of this store, such as who works with it and where, as long as it is connected; undefined takes it back. It is kept nowhere, and gone for the others when
+   * the connection is: at once when it is closed, after 30 s when it just breaks off.
+   *
+   * Throws `invalid-argument` unless `value` is what JSON can say, in at most 4 KiB.
+   *
+   * @example
+   * ```ts
+   * import { open } from "lastwrite";
+   * import { memoryPersistence } from "lastwrite/persistence/memory";
+   *
+   * const ada = await open({ persistence: memoryPersistence() });
+   * ada.setPresence({ name: "Ada", key: "tasks/42/title" });
+   * console.log(ada.presence); // []
+   * await ada.close();
+   * ```
+   */
+  setPresence(value: PresenceValue | undefined): void;
 
   /**
    * Resolves when, over one of the connections, everything that was here when it was called is acknowledged durably, and everything that the other side had sent or had when the link was made is merged.

@@ -11,6 +11,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof StoreEvents>([
   "error",
   "flush",
   "pending",
+  "presence",
   "progress",
   "report",
   "status",

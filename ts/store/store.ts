@@ -8,6 +8,7 @@ import type {
   MergeResult,
   PartsOptions,
   ReadRange,
+  Report,
   RestampOptions,
   Stamp,
   WriteOptions,
@@ -19,9 +20,11 @@ import { asStoreError } from "../persistence/failure.ts";
 import type { ConnectionStatus, Machine } from "../sync/connection.ts";
 import { Connections } from "../sync/connections.ts";
 import { type StoreHost, syncHostOf } from "../sync/host.ts";
+import type { PresenceValue, Present } from "../sync/presence.ts";
 import { runSession } from "../sync/run.ts";
 import type { Connector, Link } from "../transport/contract.ts";
 import type { Store, StoreEvents, SyncOptions } from "./contract.ts";
+import type { StoreClock } from "./clock.ts";
 import type { StoreEmitter } from "./events.ts";
 import { ownCounter } from "./identity.ts";
 import { type Keeper, storeClosed } from "./keeper.ts";
@@ -34,7 +37,8 @@ export interface StoreParts {
   readonly emitter: StoreEmitter;
   readonly attributes: Attributes;
   readonly driftMaxMs: number;
-  readonly now: () => number;
+  readonly clock: StoreClock;
+  readonly report: (report: Report) => void;
 }
 
 export class PersistentStore implements Store {
@@ -95,6 +99,15 @@ export class PersistentStore implements Store {
 
   get pendingCount(): number {
     return this.#closing === undefined ? (this.#connections?.pendingCount ?? 0) : 0;
+  }
+
+  get presence(): readonly Present[] {
+    return this.#closing === undefined ? this.syncHost.presence.present : [];
+  }
+
+  setPresence(value: PresenceValue | undefined): void {
+    if (this.#closing !== undefined) throw storeClosed();
+    this.syncHost.presence.set(value);
   }
 
   get(key: string): Value | undefined {
@@ -276,14 +289,17 @@ export class PersistentStore implements Store {
 
   /** This store, for sessions. */
   get syncHost(): StoreHost {
-    const { dictionary, attributes, driftMaxMs, now, keeper, persistence } = this.#parts;
-    this.#host ??= syncHostOf({
+    if (this.#host !== undefined) return this.#host;
+    const { dictionary, attributes, driftMaxMs, clock, report, keeper, persistence, emitter } =
+      this.#parts;
+    this.#host = syncHostOf({
       dictionary,
       attributes,
       driftMaxMs,
       isShared: persistence.share !== undefined,
       revision: () => this.#revision,
-      now,
+      clock,
+      report,
       keep: (sync) => keeper?.flush(sync) ?? Promise.resolve(),
       touch: () => this.#touch(),
       onChange: (listener) => {
@@ -291,6 +307,8 @@ export class PersistentStore implements Store {
         return () => this.#listeners.delete(listener);
       },
     });
+    const { presence } = this.#host;
+    presence.onChange = () => emitter.emit("presence", presence.present);
     return this.#host;
   }
 

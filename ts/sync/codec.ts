@@ -140,7 +140,7 @@ const FORMS: Forms = {
       cursor: optional(cursor),
     },
   ],
-  need: [3, { what: choice("version", "snapshot", "entries") }],
+  need: [3, { what: choice("version", "snapshot", "entries", "again") }],
   vector: [4, { remaining: whole(), bytes: bytes(VECTOR_PIECE_BYTES_MAX) }],
   delta: [5, { place: optional(place), continues: flag, remaining: whole(), frame }],
   snapshot: [6, { place: optional(place), remaining: whole(), frame }],
@@ -173,6 +173,9 @@ const FORMS: Forms = {
       final: flag,
     },
   ],
+  // 17 is the envelope of ts/transport/envelope.ts.
+  clock: [19, { millis: place }],
+  restart: [20, { place }],
 };
 
 const FORM_BY_TYPE: ReadonlyMap<string, Form> = new Map(

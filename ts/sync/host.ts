@@ -2,11 +2,13 @@
 
 import { idBytes, idText } from "../codec/entry.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
-import type { Dictionary } from "../dictionary/contract.ts";
+import type { Dictionary, Report } from "../dictionary/contract.ts";
 import { internalsOf } from "../dictionary/internals.ts";
 import { randomBytes } from "../codec/random.ts";
 import { ATTRIBUTE, type Attributes } from "../persistence/attributes.ts";
+import type { StoreClock } from "../store/clock.ts";
 import type { Cursor } from "./messages.ts";
+import { PresenceHub } from "./presence.ts";
 import type { SyncHost } from "./run.ts";
 
 export interface HostedStore {
@@ -17,7 +19,9 @@ export interface HostedStore {
   readonly isShared: boolean;
   /** Another number after each call that may have given a write of its own, or taken one back. */
   revision(): number;
-  now(): number;
+  readonly clock: StoreClock;
+  /** Tells the owner. */
+  report(report: Report): void;
   /** As in `SyncHost`. */
   keep(sync: boolean): Promise<void>;
   /** Something may have changed. */
@@ -53,7 +57,9 @@ export function syncHostOf(store: HostedStore): StoreHost {
   const keptEpoch = attributes.get(ATTRIBUTE.epoch) ?? new Uint8Array(8);
   const epoch = store.isShared ? randomBytes(8) : keptEpoch;
   let rereadCount = 0;
+  const listeners = listenersOf(store);
   return {
+    presence: new PresenceHub(),
     get revision() {
       return store.revision() + rereadCount;
     },
@@ -61,15 +67,15 @@ export function syncHostOf(store: HostedStore): StoreHost {
     rememberAcknowledged: (connection, acknowledged) =>
       attributes.set(CONNECTION + connection, encodeAcknowledged(acknowledged)),
     keep: (sync) => store.keep(sync),
-    onChange: (listener) => store.onChange(listener),
+    onChange: (listener) => listeners.add(listener),
     replica: {
       entries: internals.entries,
       storeId: idText(attributes.get(ATTRIBUTE.storeId) ?? new Uint8Array(16)),
       epoch: idText(epoch),
       driftMaxMs,
-      now: () => store.now(),
-      merge(frame, adopt) {
-        const result = internals.merge(frame, { adopt });
+      now: store.clock.now,
+      merge(frame, how) {
+        const result = internals.merge(frame, how);
         store.touch();
         return result;
       },
@@ -80,12 +86,54 @@ export function syncHostOf(store: HostedStore): StoreHost {
         store.touch();
         return result;
       },
+      followClock(millis) {
+        if (!store.clock.follow(millis)) return false;
+        store.report({ code: "clock-corrected", offsetMs: store.clock.offsetMs });
+        dictionary.restamp();
+        store.touch();
+        return true;
+      },
       cursorOf: (storeId) => decodeCursor(attributes.get(PEER + storeId)),
       rememberCursor(storeId, cursor) {
         const before = decodeCursor(attributes.get(PEER + storeId));
         if (before?.epoch === cursor.epoch && before.place === cursor.place) return;
         attributes.set(PEER + storeId, encodeCursor(cursor));
       },
+    },
+  };
+}
+
+/**
+ * Tells all who listen, once for all that changes at one moment, and not again before what they were told of is kept: what many write one by one is then sent together.
+ */
+function listenersOf(store: HostedStore): { add(listener: () => void): () => void } {
+  const listeners = new Set<() => void>();
+  let isTelling = false;
+  let isDue = false;
+  let stop = (): void => {};
+  const tell = (): void => {
+    isDue = false;
+    for (const listener of listeners) listener();
+    const told = (): void => {
+      isTelling = false;
+      if (isDue) note();
+    };
+    store.keep(false).then(told, told);
+  };
+  const note = (): void => {
+    isDue = true;
+    if (isTelling) return;
+    isTelling = true;
+    queueMicrotask(tell);
+  };
+  return {
+    add(listener) {
+      if (listeners.size === 0) stop = store.onChange(note);
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size === 0) stop();
+      };
     },
   };
 }

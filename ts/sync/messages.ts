@@ -33,6 +33,13 @@ export interface Hello {
   readonly token: string;
 }
 
+/** The sender's clock once more: it goes by that of a server now. */
+export interface Clock {
+  readonly type: "clock";
+  /** Milliseconds since 1970. */
+  readonly millis: number;
+}
+
 /** What a side holds, in a few bytes. */
 export interface Have {
   readonly type: "have";
@@ -48,10 +55,19 @@ export interface Have {
   readonly cursor: Cursor | undefined;
 }
 
-/** Asks for the version of the other side, for its whole state to re-read, or for all of its entries: after a replica id was found in use twice, versions do not tell what is missing. */
+/**
+ * Asks for the version of the other side, for its whole state to re-read, or for all of its entries: after a replica id was found in use twice, versions do not tell what is missing;
+ * or again for what arrived there since the last acknowledgement, because some of it could not be taken.
+ */
 export interface Need {
   readonly type: "need";
-  readonly what: "version" | "snapshot" | "entries";
+  readonly what: "version" | "snapshot" | "entries" | "again";
+}
+
+/** What comes from here on is what arrived since `place`, up to where the other side had acknowledged everything. */
+export interface Restart {
+  readonly type: "restart";
+  readonly place: number;
 }
 
 /** A piece of the version and the horizon of a side. */
@@ -140,7 +156,7 @@ export interface Compared {
 /** A small value of one replica that is not kept; undefined takes it back. */
 export interface Presence {
   readonly type: "presence";
-  /** Who it is of: 16 hex digits that name a session. */
+  /** Who it is of: 16 hex digits, drawn anew each time that a store is opened. */
   readonly from: string;
   /** JSON, at most 4 KiB. */
   readonly state: string | undefined;
@@ -164,8 +180,10 @@ export interface Failure {
 
 export type SyncMessage =
   | Hello
+  | Clock
   | Have
   | Need
+  | Restart
   | VectorPiece
   | Delta
   | SnapshotPart

@@ -1,24 +1,30 @@
 /** The shell of a session: carries its messages over a link, has what was merged kept, and sees to it that nobody waits for ever. */
 
-import { idText } from "../codec/entry.ts";
+import { randomBytes } from "../codec/random.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { Link, LinkEnd } from "../transport/contract.ts";
 import { heldTimers, systemTimers, type Timers } from "../transport/timers.ts";
 import { decodeMessage, encodeMessage, encodeText, FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
-import type { Failure, SyncMessage } from "./messages.ts";
+import type { Failure, Hello, Presence, SyncMessage } from "./messages.ts";
+import type { PresenceHub, PresenceMember } from "./presence.ts";
 import { Session, type SessionProgress, type SessionReplica, type Step } from "./session.ts";
 
 /** A replica that can be synchronised. */
 export interface SyncHost {
   readonly replica: SessionReplica;
+  readonly presence: PresenceHub;
   /** Resolves when all that was merged, written or exported so far is kept; with `sync` so that it survives a loss of power. */
   keep(sync: boolean): Promise<void>;
-  /** Calls `listener` after every call that may have changed something; returns a function that ends it. */
+  /** Calls `listener` after calls that may have changed something, once for all of a moment; returns a function that ends it. */
   onChange(listener: () => void): () => void;
 }
 
 export interface RunOptions {
-  readonly host: SyncHost;
+  /**
+   * Whose session it is; or who finds that out by what the other side says of itself, before anything is said here. One that rejects ends the session; the other side is told why when
+   * that is a `LastwriteError`.
+   */
+  readonly host: SyncHost | ((hello: Hello) => Promise<SyncHost>);
   readonly link: Link;
   /** Ends when both sides have everything, instead of staying. */
   readonly once: boolean;
@@ -30,6 +36,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** How far it is, after each step. */
   readonly onProgress?: (progress: RunProgress) => void;
+  /** The other side says that something is wrong, and goes on. */
+  readonly onComplaint?: (error: LastwriteError) => void;
   /** Default: those of the platform. */
   readonly timers?: Timers;
 }
@@ -58,9 +66,21 @@ const PING_AFTER_MS = 15_000;
 const SILENCE_MAX_MS = 30_000;
 /** Messages that cannot be read, after which a link is given up. */
 const MALFORMED_MAX = 3;
-/** Final: the other side sends what cannot be read. */
-const CLOSE_MALFORMED = 4400;
 const CLOSE_REGULAR = 1000;
+/** Final close codes for who sends what cannot be read, or may not have what he asks for. */
+const CLOSE_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
+  "corrupt-bytes": 4400,
+  unauthorized: 4401,
+  "room-invalid": 4404,
+};
+/** What may wait in a link before no more is taken up to be sent. */
+const BUFFERED_BYTES_MAX = 1024 * 1024;
+/** How long an acknowledgement waits that nobody waits for, so that one does for many. */
+const LATE_MS = 1000;
+/** After how long what was refused for its stamp is asked for again. */
+const DRIFT_RETRY_MS = 60_000;
+/** How many messages may come before the other side is admitted. */
+const EARLY_MAX = 16;
 /** What the other side says before it gives up and is about the two of them; the rest is its own affair. */
 const SHARED_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "unsupported-protocol",
@@ -68,6 +88,8 @@ const SHARED_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "room-invalid",
   "rate-limited",
   "server-closed",
+  "clock-drift",
+  "too-large",
 ]);
 /** Trying again leads to the same. */
 const FINAL_CODES: ReadonlySet<string> = new Set<ErrorCode>([
@@ -110,7 +132,11 @@ export function isFinalError(error: unknown): boolean {
 class SessionRun implements RunningSession {
   readonly ended: Promise<void>;
   readonly #options: RunOptions;
-  readonly #session: Session;
+  /** Both undefined until the other side is admitted. */
+  #host: SyncHost | undefined;
+  #session: Session | undefined;
+  /** What came before that. */
+  #early: SyncMessage[] | undefined;
   #resolve: () => void = () => {};
   #reject: (reason: unknown) => void = () => {};
   readonly #timers: Timers;
@@ -121,24 +147,22 @@ class SessionRun implements RunningSession {
   #pingCount = 0;
   #answerCount = 0;
   #peerStoreId: string | undefined;
+  #presence: PresenceMember | undefined;
   #isFinal = false;
-  #isChangeDue = false;
-  /** Resolves when what waits to be kept has been sent. */
-  #outbox: Promise<void> | undefined;
+  /** Messages that wait until what they tell of is kept here. */
+  #outbox: SyncMessage[] | undefined;
+  #isCongested = false;
+  /** What is to be flushed a little later. */
+  #lateFlush: number | undefined;
+  #cancelLate = (): void => {};
+  #cancelRetry: (() => void) | undefined;
   #cancelTimer = (): void => {};
   #stopListening = (): void => {};
   /** Undefined while it runs. */
   #outcome: { readonly error: unknown } | "done" | undefined;
 
   constructor(options: RunOptions) {
-    const {
-      host,
-      isServer,
-      room,
-      token,
-      form = "binary",
-      timers = options.once ? heldTimers : systemTimers,
-    } = options;
+    const { form = "binary", timers = options.once ? heldTimers : systemTimers } = options;
     this.#options = options;
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -146,14 +170,6 @@ class SessionRun implements RunningSession {
     });
     this.#timers = timers;
     this.#form = form;
-    this.#session = new Session({
-      replica: host.replica,
-      id: idText(globalThis.crypto.getRandomValues(new Uint8Array(8))),
-      seed: globalThis.crypto.getRandomValues(new Uint8Array(16)),
-      ...(isServer !== undefined && { isServer }),
-      ...(room !== undefined && { room }),
-      ...(token !== undefined && { token }),
-    });
   }
 
   get isFinal(): boolean {
@@ -173,15 +189,11 @@ class SessionRun implements RunningSession {
     }
     const abort = (): void => this.#end({ error: signal?.reason });
     signal?.addEventListener("abort", abort, { once: true });
-    const stop = host.onChange(() => this.#noteChange());
-    this.#stopListening = () => {
-      stop();
-      signal?.removeEventListener("abort", abort);
-    };
+    this.#stopListening = () => signal?.removeEventListener("abort", abort);
     try {
       link.start({
         message: (message) => this.#receive(message),
-        drained: () => {},
+        drained: () => this.#drained(),
         closed: (end) => this.#closed(end),
       });
     } catch (error) {
@@ -190,23 +202,99 @@ class SessionRun implements RunningSession {
       return;
     }
     this.#listenOn();
-    this.#take(() => this.#session.open());
+    if (typeof host !== "function") this.#begin(host);
+  }
+
+  /** From here on the two talk. */
+  #begin(host: SyncHost): void {
+    const { isServer, room, token } = this.#options;
+    this.#host = host;
+    this.#session = new Session({
+      replica: host.replica,
+      seed: randomBytes(16),
+      ...(isServer !== undefined && { isServer }),
+      ...(room !== undefined && { room }),
+      ...(token !== undefined && { token }),
+    });
+    const stopWaiting = this.#stopListening;
+    const stop = host.onChange(() => this.#take((session) => session.changed()));
+    this.#stopListening = () => {
+      stop();
+      stopWaiting();
+    };
+    this.#take((session) => session.open());
   }
 
   #receive(message: Uint8Array | string): void {
     if (this.#outcome !== undefined) return;
     this.#listenOn();
     if (typeof message === "string") this.#form = "text";
-    this.#take(() => {
-      const decoded = this.#decode(message);
-      if (decoded === undefined) return undefined;
-      if (decoded.type === "error" && decoded.final) {
-        this.#givenUp(decoded);
+    let decoded: SyncMessage | undefined;
+    try {
+      decoded = this.#decode(message);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (decoded === undefined) return;
+    if (this.#early !== undefined) this.#wait(decoded);
+    else if (this.#session === undefined) this.#admit(decoded);
+    else this.#hear(decoded);
+  }
+
+  /** The first message tells who it is. */
+  #admit(message: SyncMessage): void {
+    if (message.type !== "hello") {
+      this.#fail(noHello());
+      return;
+    }
+    this.#early = [message];
+    const { host } = this.#options;
+    (host as (hello: Hello) => Promise<SyncHost>)(message).then(
+      (found) => this.#admitted(found),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #admitted(host: SyncHost): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    if (this.#outcome !== undefined) return;
+    this.#begin(host);
+    for (const message of early) this.#hear(message);
+  }
+
+  #wait(message: SyncMessage): void {
+    this.#early?.push(message);
+    if ((this.#early?.length ?? 0) > EARLY_MAX) {
+      this.#fail(new LastwriteError("corrupt-bytes", "the other side did not wait for a hello"));
+    }
+  }
+
+  #hear(message: SyncMessage): void {
+    this.#take((session) => {
+      switch (message.type) {
+        case "error":
+          this.#complained(message);
+          return undefined;
+        case "presence":
+          this.#takePresence(message);
+          return undefined;
+        case "pong":
+          this.#answerCount++;
+          break;
+        case "hello":
+          this.#peerStoreId = message.storeId;
+          break;
+        default:
+      }
+      try {
+        return session.receive(message);
+      } catch (error) {
+        if (message.type !== "delta" || !isUnreadable(error)) throw error;
+        this.#refuse(error);
         return undefined;
       }
-      if (decoded.type === "pong") this.#answerCount++;
-      if (decoded.type === "hello") this.#peerStoreId = decoded.storeId;
-      return this.#session.receive(decoded);
     });
   }
 
@@ -222,78 +310,159 @@ class SessionRun implements RunningSession {
     } catch (error) {
       if (!(error instanceof LastwriteError) || error.code === "link-failed") throw error;
       this.#receivedCount++;
-      this.#malformedCount++;
-      if (this.#malformedCount >= MALFORMED_MAX) throw error;
-      this.#send(failureOf(error, false));
+      this.#refuse(error);
       return undefined;
     }
   }
 
+  /** What cannot be read is left out, but not for ever. */
+  #refuse(error: LastwriteError): void {
+    this.#malformedCount++;
+    if (this.#malformedCount >= MALFORMED_MAX) throw error;
+    this.#send(failureOf(error, false));
+  }
+
+  #complained(failure: Failure): void {
+    if (failure.final) {
+      this.#givenUp(failure);
+      return;
+    }
+    if (!SHARED_CODES.has(failure.code)) return;
+    this.#options.onComplaint?.(new LastwriteError(failure.code as ErrorCode, failure.message));
+  }
+
   /** Makes a step, and what has to be done after it. */
-  #take(step: () => Step | undefined): void {
-    if (this.#outcome !== undefined) return;
+  #take(step: (session: Session) => Step | undefined): void {
+    const session = this.#session;
+    if (this.#outcome !== undefined || session === undefined) return;
     let taken: Step | undefined;
     try {
-      taken = step();
+      taken = step(session);
     } catch (error) {
       this.#fail(error);
       return;
     }
     if (this.#outcome !== undefined) return;
     if (taken !== undefined && taken.messages.length > 0) this.#post(taken.messages);
-    const flush = taken?.flush;
-    if (flush !== undefined) this.#keep(flush);
-    this.#options.onProgress?.({
-      ...this.#session.progress,
-      isSettled: this.#isSettled,
+    if (taken?.flush !== undefined) this.#keep(taken.flush, taken.isFlushLate);
+    this.#stepped();
+  }
+
+  #stepped(): void {
+    const { onProgress, once } = this.#options;
+    const progress = this.#session?.progress;
+    if (progress === undefined || this.#outcome !== undefined) return;
+    if (this.#presence === undefined && progress.isGreeted) this.#joinPresence();
+    const isSettled = this.#isSettled;
+    onProgress?.({
+      ...progress,
+      isSettled,
       peerStoreId: this.#peerStoreId,
       answerCount: this.#answerCount,
     });
-    if (this.#options.once && this.#isSettled) this.#end("done");
+    if (!once) {
+      if (progress.isDrifted) this.#retryLater();
+      return;
+    }
+    if (progress.isReceived && progress.isDrifted) this.#fail(driftedOnce());
+    else if (isSettled) this.#end("done");
   }
 
-  #keep(flush: number): void {
-    this.#options.host.keep(true).then(
-      () => this.#take(() => this.#session.kept(flush)),
+  #retryLater(): void {
+    this.#cancelRetry ??= this.#timers.after(DRIFT_RETRY_MS, () => {
+      this.#cancelRetry = undefined;
+      this.#take((session) => session.retry());
+    });
+  }
+
+  #keep(flush: number, isLate: boolean): void {
+    if (isLate && !this.#options.once) {
+      const isWaiting = this.#lateFlush !== undefined;
+      this.#lateFlush = flush;
+      if (!isWaiting) this.#cancelLate = this.#timers.after(LATE_MS, () => this.#flush(flush));
+      return;
+    }
+    this.#cancelLate();
+    this.#flush(flush);
+  }
+
+  #flush(flush: number): void {
+    const last = Math.max(flush, this.#lateFlush ?? 0);
+    this.#lateFlush = undefined;
+    this.#host?.keep(true).then(
+      () => this.#take((session) => session.kept(last)),
       (error: unknown) => this.#fail(error),
     );
   }
 
   /** Sends in order; entries not before they are kept here, or a crash could take back what others know. */
   #post(messages: readonly SyncMessage[]): void {
-    const hasEntries = messages.some(({ type }) => type === "delta" || type === "snapshot");
-    if (!hasEntries && this.#outbox === undefined) {
+    if (this.#outbox !== undefined) {
+      this.#outbox.push(...messages);
+      return;
+    }
+    if (!messages.some(({ type }) => type === "delta" || type === "snapshot")) {
       for (const message of messages) this.#send(message);
       return;
     }
-    const kept = hasEntries ? this.#options.host.keep(false) : undefined;
-    const outbox: Promise<void> = Promise.all([this.#outbox, kept]).then(
-      () => this.#sendKept(messages, outbox),
+    this.#outbox = [...messages];
+    // What arrives meanwhile goes together.
+    this.#session?.hold();
+    this.#host?.keep(false).then(
+      () => this.#sendKept(),
       (error: unknown) => this.#fail(error),
     );
-    this.#outbox = outbox;
   }
 
-  #sendKept(messages: readonly SyncMessage[], outbox: Promise<void>): void {
-    if (this.#outbox === outbox) this.#outbox = undefined;
+  #sendKept(): void {
+    const messages = this.#outbox ?? [];
+    this.#outbox = undefined;
     if (this.#outcome !== undefined) return;
     for (const message of messages) this.#send(message);
-    if (this.#options.once && this.#isSettled) this.#end("done");
+    this.#isCongested = this.#options.link.bufferedBytes > BUFFERED_BYTES_MAX;
+    if (!this.#isCongested) this.#take((session) => session.release());
+  }
+
+  #drained(): void {
+    if (!this.#isCongested || this.#outcome !== undefined) return;
+    this.#isCongested = false;
+    this.#take((session) => session.release());
+    this.#tellPresence();
   }
 
   /** Both sides have everything, and nothing waits to be said. */
   get #isSettled(): boolean {
-    return this.#outbox === undefined && this.#session.isSettled;
+    return this.#outbox === undefined && this.#session?.isSettled === true;
   }
 
-  #noteChange(): void {
-    if (this.#isChangeDue) return;
-    // All that is written at this moment goes into one message.
-    this.#isChangeDue = true;
-    queueMicrotask(() => {
-      this.#isChangeDue = false;
-      this.#take(() => this.#session.changed());
+  #joinPresence(): void {
+    let isDue = false;
+    this.#presence = this.#host?.presence.join({
+      isClient: this.#options.isServer === true,
+      wake: () => {
+        if (isDue) return;
+        isDue = true;
+        queueMicrotask(() => {
+          isDue = false;
+          this.#tellPresence();
+        });
+      },
     });
+  }
+
+  #takePresence(presence: Presence): void {
+    if (this.#presence === undefined) throw noHello();
+    this.#presence.take(presence);
+  }
+
+  /** A link that is full is told the last word of each later. */
+  #tellPresence(): void {
+    while (this.#outcome === undefined && !this.#isCongested) {
+      const presence = this.#presence?.next();
+      if (presence === undefined) return;
+      this.#send(presence);
+      this.#isCongested ||= this.#options.link.bufferedBytes > BUFFERED_BYTES_MAX;
+    }
   }
 
   #send(message: SyncMessage): void {
@@ -311,7 +480,7 @@ class SessionRun implements RunningSession {
   #listenOn(): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#timers.after(PING_AFTER_MS, () => {
-      this.#ping();
+      if (this.#session !== undefined) this.#ping();
       this.#cancelTimer = this.#timers.after(SILENCE_MAX_MS - PING_AFTER_MS, () => {
         const silence = `nothing was heard of ${this.#options.link.name} for 30 s`;
         this.#end({ error: new LastwriteError("link-timeout", silence) });
@@ -337,17 +506,15 @@ class SessionRun implements RunningSession {
         ? failureOf(error, true)
         : { type: "error", code: "engine-poisoned", message: "something went wrong", final: true },
     );
-    this.#end(
-      { error },
-      isOurs && error.code === "corrupt-bytes" ? CLOSE_MALFORMED : CLOSE_REGULAR,
-    );
+    const code = isOurs ? CLOSE_CODES[error.code] : undefined;
+    this.#end({ error }, code ?? CLOSE_REGULAR);
   }
 
   #closed({ error, code }: LinkEnd): void {
     if (this.#outcome !== undefined) return;
     this.#isFinal = code !== undefined && code >= 4400 && code <= 4499;
     const isRegular = error === undefined && !this.#isFinal;
-    const isDone = this.#options.once ? this.#session.isSettled : isRegular;
+    const isDone = this.#options.once ? this.#session?.isSettled === true : isRegular;
     if (isDone) {
       this.#end("done");
       return;
@@ -367,10 +534,32 @@ class SessionRun implements RunningSession {
   #finish(outcome: { readonly error: unknown } | "done"): void {
     this.#outcome = outcome;
     this.#cancelTimer();
+    this.#cancelLate();
+    this.#cancelRetry?.();
     this.#stopListening();
+    this.#presence?.leave();
     if (outcome === "done") this.#resolve();
     else this.#reject(outcome.error);
   }
+}
+
+/** Of a frame: nothing of it was merged. */
+function isUnreadable(error: unknown): error is LastwriteError {
+  return (
+    error instanceof LastwriteError &&
+    ["corrupt-bytes", "unsupported-format", "too-large"].includes(error.code)
+  );
+}
+
+function noHello(): LastwriteError {
+  return new LastwriteError("corrupt-bytes", "the other side did not say hello first");
+}
+
+function driftedOnce(): LastwriteError {
+  return new LastwriteError(
+    "clock-drift",
+    "the clocks of the two sides lie too far apart: what is stamped beyond the limit was not exchanged",
+  );
 }
 
 /** What the other side is told. */

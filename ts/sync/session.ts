@@ -12,7 +12,6 @@ import { idText } from "../codec/entry.ts";
 import { deltaIdOf, FIELD, KIND, peekHeader } from "../codec/frame.ts";
 import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";
-import type { EngineDictionary, ExportOptions } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import { FRAME_BYTES_MAX } from "./codec.ts";
 import {
@@ -32,22 +31,21 @@ import {
   type VectorPiece,
   type Wanted,
 } from "./messages.ts";
-import { checkPresence, Present, type PresenceChange } from "./presence.ts";
+import { Outbound, type OutboundReplica, PART_BYTES, sizeOf } from "./outbound.ts";
 import { type Answer, Comparison } from "./repair.ts";
 import { VectorPieces, vectorPieces, type Vectors } from "./vectors.ts";
 
 /** What a session needs of the replica that it is for. */
-export interface SessionReplica {
-  /** To read and to export; what is merged goes through `merge`. */
-  readonly entries: EngineDictionary;
+export interface SessionReplica extends OutboundReplica {
   /** 32 hex digits. */
   readonly storeId: string;
   /** 16 hex digits: names the order of arrival. */
   readonly epoch: string;
   readonly driftMaxMs: number;
-  now(): number;
-  merge(frame: Uint8Array, adopt: boolean): MergeResult;
+  merge(frame: Uint8Array, how: { readonly adopt: boolean }): MergeResult;
   reread(parts: readonly Uint8Array[]): MergeResult;
+  /** Goes by the clock of a server, which says so much, and gives what was never sent stamps of that time. Answers whether time is another one now. */
+  followClock(millis: number): boolean;
   /** Up to where the order of arrival of another store has been merged, durably and without a gap. */
   cursorOf(storeId: string): Cursor | undefined;
   /** Keeps that with the next flush. */
@@ -56,8 +54,6 @@ export interface SessionReplica {
 
 export interface SessionOptions {
   readonly replica: SessionReplica;
-  /** 16 hex digits that no other session has: names it to those who see its presence. */
-  readonly id: string;
   /** 16 bytes that nobody can guess: keys are hashed with them, should this side begin a comparison by ranges. */
   readonly seed: Uint8Array;
   /** Replicas of at most so many entries send all of them instead of comparing by ranges. Default: 256. */
@@ -76,8 +72,8 @@ export interface Step {
   readonly messages: readonly SyncMessage[];
   /** What was merged has to be kept; `kept` is to be called with this number when it is. */
   readonly flush: number | undefined;
-  /** Who is there on the other side, and what of it has changed. */
-  readonly presence: readonly PresenceChange[];
+  /** That can wait: the other side does not need to know at once. */
+  readonly isFlushLate: boolean;
 }
 
 /** How far a session is. */
@@ -92,9 +88,10 @@ export interface SessionProgress {
   readonly remainingBytes: number;
   /** How many entries the other side holds. */
   readonly peerEntryCount: number;
+  /** Something came, or was withheld, whose stamp lies too far ahead: this side does not have all that the other one has. */
+  readonly isDrifted: boolean;
 }
 
-const PART_BYTES = 256 * 1024;
 const WINDOW_BYTES = 1024 * 1024;
 /** Entries in a frame that answers a comparison, unless they are long. */
 const FRAME_ENTRIES_MAX = 8192;
@@ -104,70 +101,61 @@ const JOINED_COMPARISONS_MAX = 8;
 /** Credit is given back in amounts like this. */
 const CREDIT_BYTES = 128 * 1024;
 
+/** Places of the other side's order of arrival, to be spoken of once what was merged by then is kept. */
+interface Due {
+  readonly flush: number;
+  readonly place: number;
+  /** The other side waits for an acknowledgement. */
+  readonly isAck: boolean;
+}
+
 export class Session {
   readonly #replica: SessionReplica;
   readonly #options: SessionOptions;
+  readonly #outbound: Outbound;
   #out: SyncMessage[] = [];
   #flush: number | undefined;
-  #presence: PresenceChange[] = [];
-  readonly #present = new Present();
+  #isFlushLate = false;
   #peer: Hello | undefined;
   /** What this side said that it has: both sides decide by what both have heard. */
   #have: Have | undefined;
   #peerHave: Have | undefined;
-  readonly #vectors = new VectorPieces();
-  /** Parts that wait for credit. */
-  #parts: (Delta | SnapshotPart | Question)[] = [];
+  #vectors: VectorPieces | undefined;
   /** While it lasts nothing is sent of what arrives. */
   #comparison: Comparison | undefined;
   #isComparisonHeard = false;
   #joinedCount = 0;
-  #credit = 0;
   #creditDue = 0;
-  /** The place up to which the other side was sent everything, or will be by `#parts`; undefined until that is known. */
-  #sentPlace: number | undefined;
-  /** Versions differ, though nothing may have arrived since: there has to be a frame that brings them together. */
-  #isFrameDue = false;
-  /** When the other side told its time. */
-  #greetedAt = 0;
   /** What the other side sends cannot be adopted until it has sent its all anew. */
   #isBroken = false;
+  #isDrifted = false;
   #snapshot: Uint8Array[] = [];
   #isSnapshotDue = false;
   #isReceived = false;
-  #ackedPlace = 0;
-  /** Places that the other side need not be sent, for it sent them itself. */
-  readonly #skips: { readonly before: number; readonly after: number }[] = [];
   #remainingBytes = 0;
-  /** What is to be acknowledged once it is kept. */
-  #toAck: { readonly flush: number; readonly place: number }[] = [];
+  #due: Due[] = [];
   #flushCount = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#replica = options.replica;
+    this.#outbound = new Outbound(options.replica);
   }
 
   get progress(): SessionProgress {
     return {
       isGreeted: this.#peer !== undefined,
       isReceived: this.#isReceived,
-      ackedPlace: this.#ackedPlace,
+      ackedPlace: this.#outbound.ackedPlace,
       remainingBytes: this.#remainingBytes,
       peerEntryCount: this.#peerHave?.entryCount ?? 0,
+      isDrifted: this.#isDrifted,
     };
   }
 
   /** Both sides have everything, durably, as far as this one knows. */
   get isSettled(): boolean {
-    return (
-      this.#isReceived &&
-      this.#toAck.length === 0 &&
-      this.#parts.length === 0 &&
-      !this.#isFrameDue &&
-      this.#sentPlace === this.#replica.entries.head() &&
-      this.#ackedPlace >= this.#sentPlace
-    );
+    return this.#isReceived && this.#due.length === 0 && this.#outbound.isSettled;
   }
 
   /** Begins. */
@@ -197,6 +185,9 @@ export class Session {
       case "hello":
         this.#greet(message);
         break;
+      case "clock":
+        this.#outbound.setClock(message.millis);
+        break;
       case "have":
         this.#compare(message);
         break;
@@ -205,6 +196,10 @@ export class Session {
         break;
       case "vector":
         this.#takeVector(message);
+        break;
+      case "restart":
+        this.#isBroken = false;
+        this.#isDrifted = false;
         break;
       case "delta":
         this.#takeDelta(message);
@@ -216,7 +211,7 @@ export class Session {
         this.#takeAck(message);
         break;
       case "credit":
-        this.#credit += message.byteCount;
+        this.#outbound.addCredit(message.byteCount);
         break;
       case "ranges":
         this.#takeRanges(message);
@@ -229,9 +224,6 @@ export class Session {
         break;
       case "compared":
         this.#takeTurn(message);
-        break;
-      case "presence":
-        this.#presence.push(this.#present.take(message));
         break;
       case "ping":
         this.#out.push({ type: "pong" });
@@ -246,41 +238,39 @@ export class Session {
     return this.#step();
   }
 
-  /**
-   * Tells the other side a small value of this session; undefined takes it back.
-   *
-   * Throws `invalid-argument` unless `state` is JSON of at most 4 KiB. To be called once the other side is greeted.
-   */
-  present(state: string | undefined): Step {
-    checkPresence(state);
-    this.#out.push({ type: "presence", from: this.#options.id, state });
+  /** Time has passed: what was refused for its stamp may be taken by now. */
+  retry(): Step {
+    if (this.#isDrifted) this.#out.push({ type: "need", what: "again" });
     return this.#step();
-  }
-
-  /** The link has ended: all who were there behind it are gone. */
-  ended(): readonly PresenceChange[] {
-    return this.#present.clear();
   }
 
   /** What a step asked to be flushed is kept. */
   kept(flush: number): Step {
-    const done = this.#toAck.filter((due) => due.flush <= flush);
-    this.#toAck = this.#toAck.filter((due) => due.flush > flush);
-    const place = done.at(-1)?.place;
-    if (place !== undefined) {
-      const isAllSent = this.#parts.length === 0 && !this.#isFrameDue;
-      const reached = isAllSent ? this.#sentPlace : undefined;
-      this.#out.push({ type: "ack", place, reached });
+    const done = this.#due.filter((due) => due.flush <= flush);
+    this.#due = this.#due.filter((due) => due.flush > flush);
+    if (done.length > 0) this.#remember(Math.max(...done.map(({ place }) => place)));
+    const acked = done.findLast(({ isAck }) => isAck);
+    if (acked !== undefined) {
+      this.#out.push({ type: "ack", place: acked.place, reached: this.#outbound.reachedPlace });
     }
     return this.#step();
   }
 
+  /** Takes up no entries to be sent until `release`: what was sent before is still on its way out. */
+  hold(): void {
+    this.#outbound.hold();
+  }
+
+  release(): Step {
+    this.#outbound.release();
+    return this.#step();
+  }
+
   #step(): Step {
-    this.#sendParts();
-    const step = { messages: this.#out, flush: this.#flush, presence: this.#presence };
+    if (this.#peer !== undefined) this.#out.push(...this.#outbound.take());
+    const step = { messages: this.#out, flush: this.#flush, isFlushLate: this.#isFlushLate };
     this.#out = [];
     this.#flush = undefined;
-    this.#presence = [];
     return step;
   }
 
@@ -293,8 +283,8 @@ export class Session {
       );
     }
     this.#peer = hello;
-    this.#credit = hello.windowBytes;
-    this.#greetedAt = this.#replica.now();
+    this.#compareClocks(hello);
+    this.#outbound.greet(hello);
     const { entries, epoch } = this.#replica;
     this.#have = {
       type: "have",
@@ -308,26 +298,40 @@ export class Session {
     this.#out.push(this.#have);
   }
 
+  /** Of two clocks that do not agree that of a server is right. */
+  #compareClocks({ isServer, millis }: Hello): void {
+    if (isServer === (this.#options.isServer ?? false)) return;
+    if (isServer) {
+      if (!this.#replica.followClock(millis)) return;
+      this.#out.push({ type: "clock", millis: this.#replica.now() });
+    } else if (millis - this.#replica.now() > this.#replica.driftMaxMs) {
+      this.#tellDrift(`the clock of the client is ${millis - this.#replica.now()} ms ahead`);
+    }
+  }
+
+  #tellDrift(what: string): void {
+    const time = new Date(this.#replica.now()).toISOString();
+    const message = `${what}; it is ${time} here`;
+    this.#out.push({ type: "error", code: "clock-drift", message, final: false });
+  }
+
   /** Decides from where on the other side is sent what it lacks. */
   #compare(have: Have): void {
     if (this.#peerHave !== undefined) throw new LastwriteError("corrupt-bytes", "a second have");
     this.#peerHave = have;
     const { entries, epoch, storeId } = this.#replica;
-    const head = entries.head();
     const own = this.#have as Have;
     const isSame = have.versionHash === own.versionHash && have.horizonHash === own.horizonHash;
     if (isSame && have.digest !== own.digest) {
       // The other side sees it, too.
-      if (this.#isSmall) this.#sendDelta(undefined);
+      if (this.#isSmall) this.#outbound.sendDelta(undefined);
       else if (storeId <= (this.#peer as Hello).storeId) this.#beginComparison();
     } else if (isSame) {
-      this.#sentPlace = own.log.place;
-      this.#isFrameDue = false;
+      this.#outbound.standAt({ place: own.log.place, isFrameDue: false });
       this.#received(have.log.place);
-    } else if (have.cursor?.epoch === epoch && have.cursor.place <= head) {
-      this.#sentPlace = have.cursor.place;
-      this.#ackedPlace = have.cursor.place;
-      this.#isFrameDue = true;
+    } else if (have.cursor?.epoch === epoch && have.cursor.place <= entries.head()) {
+      this.#outbound.standAt({ place: have.cursor.place, isFrameDue: true });
+      this.#outbound.acked(have.cursor.place);
     } else {
       this.#out.push({ type: "need", what: "version" });
     }
@@ -339,19 +343,26 @@ export class Session {
       this.#out.push(...vectorPieces({ version: entries.version(), horizon: entries.horizon() }));
     } else if (what === "entries") {
       this.#endComparison();
-      this.#sendDelta(undefined);
-    } else if (!this.#parts.some(({ type }) => type === "snapshot")) {
+      this.#outbound.sendDelta(undefined);
+    } else if (what === "again") {
+      // A comparison, and a snapshot, tell everything anyway.
+      if (this.#comparison === undefined && !this.#outbound.isSendingSnapshot) {
+        this.#outbound.restart();
+      }
+    } else if (!this.#outbound.isSendingSnapshot) {
       this.#sendSnapshot();
     }
   }
 
   #takeVector(piece: VectorPiece): void {
+    this.#vectors ??= new VectorPieces();
     const vectors = this.#vectors.add(piece);
     if (vectors !== undefined) this.#sendLacking(vectors);
   }
 
   /** Sends what a replica of that version lacks; a snapshot, if it has missed collected tombstones. */
   #sendLacking({ version, horizon }: Vectors): void {
+    this.#vectors = undefined;
     const { entries } = this.#replica;
     const peerSaw = decodeVersion(version).vector;
     const collected = decodeVersion(entries.horizon()).vector;
@@ -361,40 +372,15 @@ export class Session {
       vectorCovers(decodeVersion(entries.version()).vector, decodeVersion(horizon).vector)
     ) {
       // A comparison finds all that the other side lacks.
-      if (this.#comparison === undefined) this.#sendDelta(version);
+      if (this.#comparison === undefined) this.#outbound.sendDelta(version);
     } else {
       this.#askForSnapshot();
     }
   }
 
-  #sendDelta(version: Uint8Array | undefined): void {
-    const { entries } = this.#replica;
-    this.#sentPlace = entries.head();
-    this.#isFrameDue = false;
-    const frames = entries.delta(version, this.#limits());
-    for (const part of this.#partsOf(frames)) {
-      this.#parts.push({ type: "delta", continues: false, ...part });
-    }
-  }
-
   #sendSnapshot(): void {
     this.#endComparison();
-    const { entries } = this.#replica;
-    this.#sentPlace = entries.head();
-    this.#isFrameDue = false;
-    const frames = entries.snapshot(this.#limits());
-    // Parts of a delta that were not sent yet it could not take.
-    this.#parts = [];
-    for (const part of this.#partsOf(frames)) this.#parts.push({ type: "snapshot", ...part });
-  }
-
-  /** Frames with what a receiver has to know of each: how much comes after it, and where it ends. */
-  #partsOf(frames: readonly Uint8Array[]): Pick<Delta, "frame" | "remaining" | "place">[] {
-    let remaining = frames.reduce((sum, frame) => sum + frame.length, 0);
-    return frames.map((frame, at) => {
-      remaining -= frame.length;
-      return { frame, remaining, place: at === frames.length - 1 ? this.#sentPlace : undefined };
-    });
+    this.#outbound.sendSnapshot();
   }
 
   #askForSnapshot(): void {
@@ -410,10 +396,10 @@ export class Session {
     const before = entries.head();
     const idBefore = idText(entries.replicaId());
     // What was withheld the version of a later frame may cover.
-    if (isTainted(frame)) this.#isBroken = true;
+    if (isTainted(frame)) this.#noteDrift("entries were withheld for their stamps");
     let result: MergeResult;
     try {
-      result = this.#replica.merge(frame, continues && !this.#isBroken);
+      result = this.#replica.merge(frame, { adopt: continues && !this.#isBroken });
     } catch (error) {
       this.#isBroken = true;
       if (!(error instanceof LastwriteError) || error.code !== "below-horizon") throw error;
@@ -427,8 +413,8 @@ export class Session {
       else this.#beginComparison();
       return;
     }
-    this.#skipEcho(before);
-    if (result.refused.length > 0) this.#isBroken = true;
+    this.#outbound.skipEcho(before);
+    if (result.refused.length > 0) this.#noteDrift("entries were refused for their stamps");
     if (place === undefined) return;
     if (!result.complete) {
       this.#isBroken = true;
@@ -440,13 +426,21 @@ export class Session {
     this.#received(place);
   }
 
+  /** Something lies too far ahead: the other side is told once. */
+  #noteDrift(what: string): void {
+    this.#isBroken = true;
+    if (this.#isDrifted) return;
+    this.#isDrifted = true;
+    this.#tellDrift(what);
+  }
+
   /** Versions do not tell what is missing on either side. */
   #exchangeAll(): void {
     this.#endComparison();
     this.#isBroken = true;
     this.#out.push({ type: "need", what: "entries" });
-    this.#parts = [];
-    this.#sendDelta(undefined);
+    this.#outbound.forget();
+    this.#outbound.sendDelta(undefined);
   }
 
   #takeSnapshot({ frame, place, remaining }: SnapshotPart): void {
@@ -462,8 +456,7 @@ export class Session {
     this.#isBroken = false;
     this.#received(place);
     // What was kept through it the other side has under no dot yet.
-    this.#sentPlace = undefined;
-    this.#parts = [];
+    this.#outbound.forget();
     this.#out.push({ type: "need", what: "version" });
   }
 
@@ -477,22 +470,26 @@ export class Session {
     this.#isBroken = true;
     const { comparison, question } = Comparison.begin(this.#replica.entries, this.#options.seed);
     this.#compareBy(comparison);
-    this.#parts.push(question, { type: "compared", seed: comparison.seed });
+    this.#outbound.push(question, { type: "compared", seed: comparison.seed });
   }
 
   /** From here on the comparison finds what was there before, and what arrives is sent once it is over. */
   #compareBy(comparison: Comparison): void {
     this.#comparison = comparison;
     this.#isComparisonHeard = false;
-    this.#sentPlace = this.#replica.entries.head();
-    this.#isFrameDue = true;
-    this.#parts = [];
+    this.#outbound.startComparison();
   }
 
+  /** Gives it up. */
   #endComparison(): void {
     if (this.#comparison === undefined) return;
     this.#comparison = undefined;
-    this.#parts = [];
+    this.#outbound.dropComparison();
+  }
+
+  #finishComparison(): void {
+    this.#comparison = undefined;
+    this.#outbound.endComparison();
   }
 
   #takeRanges(message: Ranges): void {
@@ -505,8 +502,7 @@ export class Session {
     const own = this.#comparison?.seed;
     const isOwnFirst =
       own === this.#options.seed && !this.#isComparisonHeard && idText(own) <= idText(seed);
-    const isReread = this.#isSnapshotDue || this.#parts.some(({ type }) => type === "snapshot");
-    if (isOwnFirst || isReread) return;
+    if (isOwnFirst || this.#isSnapshotDue || this.#outbound.isSendingSnapshot) return;
     this.#joinedCount++;
     if (this.#joinedCount > JOINED_COMPARISONS_MAX) {
       throw new LastwriteError(
@@ -529,7 +525,7 @@ export class Session {
       this.#exchangeAll();
       return;
     }
-    this.#parts.push(...questions, ...this.#entriesOf(comparison.seed, lacking));
+    this.#outbound.push(...questions, ...this.#entriesOf(comparison.seed, lacking));
   }
 
   #takeTurn(message: Compared): void {
@@ -537,11 +533,11 @@ export class Session {
     const comparison = this.#comparisonOf(message.seed);
     if (comparison === undefined) return;
     if (comparison.takeTurn()) {
-      this.#comparison = undefined;
+      this.#finishComparison();
       return;
     }
-    this.#parts.push({ type: "compared", seed: comparison.seed });
-    if (comparison.endTurn()) this.#comparison = undefined;
+    this.#outbound.push({ type: "compared", seed: comparison.seed });
+    if (comparison.endTurn()) this.#finishComparison();
   }
 
   /** The comparison that goes on, if it is that one: what is still on its way of another is of no use. */
@@ -562,7 +558,7 @@ export class Session {
       const frame = entries.entriesByHash(
         seed,
         hashes.subarray(at, at + HASH_BYTES * count),
-        this.#limits(),
+        this.#outbound.limits,
       );
       if (frame.length > FRAME_BYTES_MAX && count > 1) {
         count = Math.max(1, Math.floor((count * PART_BYTES) / frame.length));
@@ -576,11 +572,17 @@ export class Session {
 
   /** Everything of the other side up to `place` is merged. */
   #received(place: number): void {
+    // A server counts on nobody in particular.
+    const isLate = this.#isReceived && (this.#peer as Hello).isServer;
     this.#isReceived = true;
-    this.#remember(place);
+    this.#flushLater({ place, isAck: true }, isLate);
+  }
+
+  #flushLater(due: Omit<Due, "flush">, isLate: boolean): void {
+    this.#isFlushLate = isLate && (this.#flush === undefined || this.#isFlushLate);
     this.#flushCount++;
     this.#flush = this.#flushCount;
-    this.#toAck.push({ flush: this.#flushCount, place });
+    this.#due.push({ ...due, flush: this.#flushCount });
   }
 
   #remember(place: number): void {
@@ -593,28 +595,10 @@ export class Session {
     if (place > this.#replica.entries.head()) {
       throw new LastwriteError("corrupt-bytes", "the other side acknowledges what was never sent");
     }
-    this.#ackedPlace = Math.max(this.#ackedPlace, place);
-    this.#skipAcked();
+    this.#outbound.acked(place);
     // It has all that arrived here up to there, or sent it itself.
-    if (reached !== undefined && !this.#isBroken) this.#remember(reached);
-  }
-
-  /** What was skipped as an echo, the other side has, once it has what came before. */
-  #skipAcked(): void {
-    for (let next = this.#skips[0]; next !== undefined; next = this.#skips[0]) {
-      if (this.#ackedPlace < next.before) return;
-      this.#ackedPlace = Math.max(this.#ackedPlace, next.after);
-      this.#skips.shift();
-    }
-  }
-
-  /** What was just merged from the other side need not be sent back to it. */
-  #skipEcho(before: number): void {
-    const after = this.#replica.entries.head();
-    if (this.#sentPlace !== before || after === before) return;
-    this.#sentPlace = after;
-    this.#skips.push({ before, after });
-    this.#skipAcked();
+    if (reached === undefined || this.#isBroken || this.#peerHave === undefined) return;
+    this.#flushLater({ place: reached, isAck: false }, true);
   }
 
   /** Gives back credit for what was taken. */
@@ -624,64 +608,9 @@ export class Session {
     this.#out.push({ type: "credit", byteCount: this.#creditDue });
     this.#creditDue = 0;
   }
-
-  /** Sends what waits, then what arrived since, as far as credit goes. */
-  #sendParts(): void {
-    while (this.#credit > 0) {
-      const part = this.#parts.shift() ?? this.#nextChanges();
-      if (part === undefined) return;
-      this.#credit -= sizeOf(part);
-      this.#out.push(part);
-    }
-  }
-
-  #nextChanges(): Delta | undefined {
-    const { entries } = this.#replica;
-    const from = this.#sentPlace;
-    if (this.#comparison !== undefined || from === undefined) return undefined;
-    if (from === entries.head() && !this.#isFrameDue) return undefined;
-    const { frame, next, atHead } = entries.changesSince(from, this.#limits());
-    this.#sentPlace = next;
-    if (atHead) this.#isFrameDue = false;
-    return {
-      type: "delta",
-      frame,
-      continues: true,
-      remaining: 0,
-      place: atHead ? next : undefined,
-    };
-  }
-
-  /** Parts that fit into messages, without what the other side would refuse for its clock. */
-  #limits(): ExportOptions {
-    const { millis, driftMaxMs } = this.#peer as Hello;
-    const offset = millis - this.#greetedAt;
-    return {
-      partBytesMax: PART_BYTES,
-      stampLimitMs: Math.max(0, this.#replica.now() + offset + driftMaxMs),
-    };
-  }
 }
-
-type Question = Ranges | Hashes | Wanted | Compared;
 
 const HASH_BYTES = 8;
-
-/** What counts against the credit. */
-function sizeOf(part: Delta | SnapshotPart | Question): number {
-  switch (part.type) {
-    case "ranges":
-      return part.prefixes.length + part.fingerprints.length;
-    case "hashes":
-      return part.prefixes.length + part.hashes.length;
-    case "wanted":
-      return part.hashes.length;
-    case "compared":
-      return 0;
-    default:
-      return part.frame.length;
-  }
-}
 
 /** Whether entries were withheld. */
 function isTainted(frame: Uint8Array): boolean {

@@ -1,0 +1,243 @@
+/** What a session sends: parts that wait for credit, and after them what arrives, in the order of arrival. */
+
+import type { EngineDictionary, ExportOptions } from "../engine/contract.ts";
+import type {
+  Compared,
+  Delta,
+  Hashes,
+  Hello,
+  Ranges,
+  Restart,
+  SnapshotPart,
+  SyncMessage,
+  Wanted,
+} from "./messages.ts";
+
+/** What a session needs of a replica to send what it holds. */
+export interface OutboundReplica {
+  /** To read and to export. */
+  readonly entries: EngineDictionary;
+  now(): number;
+}
+
+export type Question = Ranges | Hashes | Wanted | Compared;
+export type Part = Delta | SnapshotPart | Restart | Question;
+
+/** Where the other side stands. */
+export interface Standing {
+  /** All that arrived here before this place it has, or will have by the parts that wait. */
+  readonly place: number;
+  /** Versions differ, though nothing may have arrived since: there has to be a frame that brings them together. */
+  readonly isFrameDue: boolean;
+}
+
+export const PART_BYTES: number = 256 * 1024;
+
+export class Outbound {
+  readonly #replica: OutboundReplica;
+  #parts: Part[] = [];
+  #credit = 0;
+  #peerMillis = 0;
+  #peerDriftMaxMs = 0;
+  /** When the other side told its time. */
+  #greetedAt = 0;
+  /** Undefined until it is known where the other side stands. */
+  #sentPlace: number | undefined;
+  #isFrameDue = false;
+  /** While it lasts nothing is sent of what arrives. */
+  #isComparing = false;
+  #isHeld = false;
+  #ackedPlace = 0;
+  /** Places that the other side need not be sent, for it sent them itself. */
+  readonly #skips: { readonly before: number; readonly after: number }[] = [];
+
+  constructor(replica: OutboundReplica) {
+    this.#replica = replica;
+  }
+
+  /** The place up to which the other side has everything, durably. */
+  get ackedPlace(): number {
+    return this.#ackedPlace;
+  }
+
+  /** The place up to which the other side was sent everything; undefined while parts wait. */
+  get reachedPlace(): number | undefined {
+    return this.#parts.length === 0 && !this.#isFrameDue ? this.#sentPlace : undefined;
+  }
+
+  get isSendingSnapshot(): boolean {
+    return this.#parts.some(({ type }) => type === "snapshot");
+  }
+
+  /** All that is here the other side has, durably. */
+  get isSettled(): boolean {
+    const reached = this.reachedPlace;
+    return reached === this.#replica.entries.head() && this.#ackedPlace >= reached;
+  }
+
+  greet({ windowBytes, driftMaxMs, millis }: Hello): void {
+    this.#credit = windowBytes;
+    this.#peerDriftMaxMs = driftMaxMs;
+    this.setClock(millis);
+  }
+
+  /** The other side tells its time anew. */
+  setClock(millis: number): void {
+    this.#peerMillis = millis;
+    this.#greetedAt = this.#replica.now();
+  }
+
+  addCredit(byteCount: number): void {
+    this.#credit += byteCount;
+  }
+
+  /** Goes on from there. What waits is not sent any more. */
+  standAt({ place, isFrameDue }: Standing): void {
+    this.#parts = [];
+    this.#sentPlace = place;
+    this.#isFrameDue = isFrameDue;
+  }
+
+  /** It is to be learnt anew where the other side stands. */
+  forget(): void {
+    this.#parts = [];
+    this.#sentPlace = undefined;
+  }
+
+  /** Sends everything anew that the other side has not acknowledged. */
+  restart(): void {
+    const place = this.#ackedPlace;
+    this.standAt({ place, isFrameDue: true });
+    this.#parts.push({ type: "restart", place });
+  }
+
+  /** Until the end of a comparison nothing is sent of what arrives. */
+  startComparison(): void {
+    this.standAt({ place: this.#replica.entries.head(), isFrameDue: true });
+    this.#isComparing = true;
+  }
+
+  /** Goes on with what arrived since it began. */
+  endComparison(): void {
+    this.#isComparing = false;
+  }
+
+  /** Gives it up: what waits is of no use. */
+  dropComparison(): void {
+    this.#isComparing = false;
+    this.#parts = [];
+  }
+
+  /** Nothing is taken up to be sent, until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+  }
+
+  /** Sends all that a replica of that version lacks. */
+  sendDelta(version: Uint8Array | undefined): void {
+    const { entries } = this.#replica;
+    this.#sentPlace = entries.head();
+    this.#isFrameDue = false;
+    for (const part of this.#partsOf(entries.delta(version, this.limits))) {
+      this.#parts.push({ type: "delta", continues: false, ...part });
+    }
+  }
+
+  /** Sends the whole state, to be re-read. Parts of a delta that were not sent yet the other side could not take. */
+  sendSnapshot(): void {
+    const { entries } = this.#replica;
+    this.standAt({ place: entries.head(), isFrameDue: false });
+    for (const part of this.#partsOf(entries.snapshot(this.limits))) {
+      this.#parts.push({ type: "snapshot", ...part });
+    }
+  }
+
+  push(...parts: readonly Part[]): void {
+    this.#parts.push(...parts);
+  }
+
+  /** The other side has everything up to there, durably. */
+  acked(place: number): void {
+    this.#ackedPlace = Math.max(this.#ackedPlace, place);
+    this.#skipAcked();
+  }
+
+  /** What was merged from the other side since the head was `before` need not be sent back to it. */
+  skipEcho(before: number): void {
+    const after = this.#replica.entries.head();
+    if (this.#sentPlace !== before || after === before) return;
+    this.#sentPlace = after;
+    this.#skips.push({ before, after });
+    this.#skipAcked();
+  }
+
+  /** What can be sent now: what waits, then what arrived since, as far as credit goes. */
+  take(): SyncMessage[] {
+    const taken: SyncMessage[] = [];
+    while (this.#credit > 0 && !this.#isHeld) {
+      const part = this.#parts.shift() ?? this.#nextChanges();
+      if (part === undefined) break;
+      this.#credit -= sizeOf(part);
+      taken.push(part);
+    }
+    return taken;
+  }
+
+  /** Parts that fit into messages, without what the other side would refuse for its clock. */
+  get limits(): ExportOptions {
+    const offset = this.#peerMillis - this.#greetedAt;
+    const limit = this.#replica.now() + offset + this.#peerDriftMaxMs;
+    return { partBytesMax: PART_BYTES, stampLimitMs: Math.max(0, limit) };
+  }
+
+  #nextChanges(): Delta | undefined {
+    const { entries } = this.#replica;
+    const from = this.#sentPlace;
+    if (this.#isComparing || from === undefined) return undefined;
+    if (from === entries.head() && !this.#isFrameDue) return undefined;
+    const { frame, next, atHead } = entries.changesSince(from, this.limits);
+    this.#sentPlace = next;
+    if (atHead) this.#isFrameDue = false;
+    const place = atHead ? next : undefined;
+    return { type: "delta", frame, continues: true, remaining: 0, place };
+  }
+
+  /** Frames with what a receiver has to know of each: how much comes after it, and where it ends. */
+  #partsOf(frames: readonly Uint8Array[]): Pick<Delta, "frame" | "remaining" | "place">[] {
+    let remaining = frames.reduce((sum, frame) => sum + frame.length, 0);
+    return frames.map((frame, at) => {
+      remaining -= frame.length;
+      return { frame, remaining, place: at === frames.length - 1 ? this.#sentPlace : undefined };
+    });
+  }
+
+  /** What was skipped as an echo, the other side has, once it has what came before. */
+  #skipAcked(): void {
+    for (let next = this.#skips[0]; next !== undefined; next = this.#skips[0]) {
+      if (this.#ackedPlace < next.before) return;
+      this.#ackedPlace = Math.max(this.#ackedPlace, next.after);
+      this.#skips.shift();
+    }
+  }
+}
+
+/** What counts against the credit. */
+export function sizeOf(part: Part): number {
+  switch (part.type) {
+    case "ranges":
+      return part.prefixes.length + part.fingerprints.length;
+    case "hashes":
+      return part.prefixes.length + part.hashes.length;
+    case "wanted":
+      return part.hashes.length;
+    case "compared":
+    case "restart":
+      return 0;
+    default:
+      return part.frame.length;
+  }
+}
