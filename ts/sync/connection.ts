@@ -39,12 +39,17 @@ export interface ConnectionOptions {
   readonly listener: ConnectionListener;
 }
 
+/** How long a connection has to last for the next wait to be a short one. */
+const STEADY_MS = 10_000;
+
 export class Connection {
   readonly ledger: Ledger;
   readonly #options: ConnectionOptions;
   readonly #timers: Timers;
   readonly #onOnline: (listener: () => void) => () => void;
   readonly #backoff: Backoff;
+  /** What goes off when the connection has lasted. */
+  #cancelSteady: (() => void) | undefined;
   readonly #stop = new AbortController();
   #status: ConnectionStatus = "connecting";
   #reason: LastwriteError | undefined;
@@ -135,6 +140,8 @@ export class Connection {
     } finally {
       this.#session = undefined;
       this.#progress = undefined;
+      this.#cancelSteady?.();
+      this.#cancelSteady = undefined;
     }
   }
 
@@ -171,6 +178,7 @@ export class Connection {
       once: false,
       signal: this.#stop.signal,
       onProgress: (progress) => this.#progressed(progress),
+      onComplaint: (error) => this.#become(this.#status, error),
       ...(token !== undefined && { token }),
       ...(machine.timers !== undefined && { timers: machine.timers }),
     });
@@ -182,10 +190,15 @@ export class Connection {
     this.#progress = progress;
     this.ledger.take(progress.peerStoreId, progress.ackedPlace);
     if (progress.isReceived && progress.ackedPlace >= this.#headAtStart) {
-      this.#backoff.reset();
-      this.#become("live", undefined);
+      this.#awaitSteady();
+      if (this.#status !== "live") this.#become("live", undefined);
     }
     this.#options.listener.progressed(progress);
+  }
+
+  /** Only after a connection that lasted the next attempt is made soon: the other side may end each at once. */
+  #awaitSteady(): void {
+    this.#cancelSteady ??= this.#timers.after(STEADY_MS, () => this.#backoff.reset());
   }
 
   #pause(): Promise<void> {

@@ -3,6 +3,7 @@
 import { randomBytes } from "../codec/random.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { Link, LinkEnd } from "../transport/contract.ts";
+import { packedLink } from "../transport/packed-link.ts";
 import { heldTimers, systemTimers, type Timers } from "../transport/timers.ts";
 import { decodeMessage, encodeMessage, encodeText, FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
 import type { Failure, Hello, Presence, SyncMessage } from "./messages.ts";
@@ -132,6 +133,7 @@ export function isFinalError(error: unknown): boolean {
 class SessionRun implements RunningSession {
   readonly ended: Promise<void>;
   readonly #options: RunOptions;
+  readonly #link: Link;
   /** Both undefined until the other side is admitted. */
   #host: SyncHost | undefined;
   #session: Session | undefined;
@@ -164,6 +166,7 @@ class SessionRun implements RunningSession {
   constructor(options: RunOptions) {
     const { form = "binary", timers = options.once ? heldTimers : systemTimers } = options;
     this.#options = options;
+    this.#link = packedLink(options.link);
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -182,7 +185,7 @@ class SessionRun implements RunningSession {
   }
 
   start(): void {
-    const { link, host, signal } = this.#options;
+    const { host, signal } = this.#options;
     if (signal?.aborted === true) {
       this.#end({ error: signal.reason });
       return;
@@ -191,7 +194,7 @@ class SessionRun implements RunningSession {
     signal?.addEventListener("abort", abort, { once: true });
     this.#stopListening = () => signal?.removeEventListener("abort", abort);
     try {
-      link.start({
+      this.#link.start({
         message: (message) => this.#receive(message),
         drained: () => this.#drained(),
         closed: (end) => this.#closed(end),
@@ -419,7 +422,7 @@ class SessionRun implements RunningSession {
     this.#outbox = undefined;
     if (this.#outcome !== undefined) return;
     for (const message of messages) this.#send(message);
-    this.#isCongested = this.#options.link.bufferedBytes > BUFFERED_BYTES_MAX;
+    this.#isCongested = this.#link.bufferedBytes > BUFFERED_BYTES_MAX;
     if (!this.#isCongested) this.#take((session) => session.release());
   }
 
@@ -461,13 +464,13 @@ class SessionRun implements RunningSession {
       const presence = this.#presence?.next();
       if (presence === undefined) return;
       this.#send(presence);
-      this.#isCongested ||= this.#options.link.bufferedBytes > BUFFERED_BYTES_MAX;
+      this.#isCongested ||= this.#link.bufferedBytes > BUFFERED_BYTES_MAX;
     }
   }
 
   #send(message: SyncMessage): void {
     const encode = this.#form === "binary" ? encodeMessage : encodeText;
-    this.#options.link.send(encode(message, this.#sentCount));
+    this.#link.send(encode(message, this.#sentCount));
     this.#sentCount++;
   }
 
@@ -482,7 +485,7 @@ class SessionRun implements RunningSession {
     this.#cancelTimer = this.#timers.after(PING_AFTER_MS, () => {
       if (this.#session !== undefined) this.#ping();
       this.#cancelTimer = this.#timers.after(SILENCE_MAX_MS - PING_AFTER_MS, () => {
-        const silence = `nothing was heard of ${this.#options.link.name} for 30 s`;
+        const silence = `nothing was heard of ${this.#link.name} for 30 s`;
         this.#end({ error: new LastwriteError("link-timeout", silence) });
       });
     });
@@ -519,7 +522,7 @@ class SessionRun implements RunningSession {
       this.#end("done");
       return;
     }
-    const { name } = this.#options.link;
+    const { name } = this.#link;
     const why = code === undefined ? "" : ` (${code})`;
     const message = `the link to ${name} ended before everything was exchanged${why}`;
     this.#end({ error: new LastwriteError("link-failed", message, { cause: error }) });
@@ -527,7 +530,7 @@ class SessionRun implements RunningSession {
 
   #end(outcome: { readonly error: unknown } | "done", code = CLOSE_REGULAR): void {
     if (this.#outcome !== undefined) return;
-    this.#options.link.close(code);
+    this.#link.close(code);
     this.#finish(outcome);
   }
 
