@@ -28,6 +28,8 @@ const now = 5_000;
 const askedCount = numberFromEnvironment("HOSTILE_MUTANTS");
 const firstSeed = numberFromEnvironment("HOSTILE_SEED") ?? 1;
 const mutantGoal = askedCount ?? 10_000;
+/** Made however slow the machine is. */
+const mutantsMin = 1_000;
 const budgetMs = askedCount === undefined ? 30_000 : Infinity;
 
 const noBytes = new Uint8Array(0);
@@ -83,7 +85,9 @@ test(
     const start = performance.now();
     const victims = openVictims();
     let [count, taken] = [0, 0];
-    for (; count < mutantGoal && performance.now() - start < budgetMs; count += 1) {
+    const goesOn = (): boolean =>
+      count < mutantGoal && (count < mutantsMin || performance.now() - start < budgetMs);
+    for (; goesOn(); count += 1) {
       const random = seededRandom(firstSeed + count);
       if (assertSameOutcome(victims, mutant(random.pick(frames), random))) taken += 1;
     }
@@ -91,7 +95,6 @@ test(
     console.log(
       `hostile: ${count} mutants, of which ${taken} were valid, on ${victims.length} engines`,
     );
-    expect(count).toBeGreaterThanOrEqual(mutantGoal / 10);
     expect(taken).toBeGreaterThan(count / 100);
   },
 );

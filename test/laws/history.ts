@@ -36,6 +36,8 @@ export type Plan = "absences" | "rumours" | "storage";
 export interface SearchOptions {
   readonly firstSeed: number;
   readonly count: number;
+  /** So many are played however long it takes; not more than `count`. Default: 0. */
+  readonly least?: number;
   /** Stops after this time, read by `elapsedMs`; a failure is told in any case. */
   readonly budgetMs: number;
   /** Milliseconds since the search began: only says when to stop. */
@@ -44,11 +46,11 @@ export interface SearchOptions {
   readonly plan?: Plan;
 }
 
-/** Plays histories of rising seeds until one fails, the count is reached or the time is over. */
+/** Plays histories of rising seeds until one fails, the count is reached, or the time is over and the least number played. */
 export function search(engineOf: EngineOf, options: SearchOptions): Found {
-  const { firstSeed, count, budgetMs, elapsedMs, plan } = options;
+  const { firstSeed, count, least = 0, budgetMs, elapsedMs, plan } = options;
   for (let played = 0; played < count; played += 1) {
-    if (elapsedMs() > budgetMs) return { count: played, failure: undefined };
+    if (played >= least && elapsedMs() > budgetMs) return { count: played, failure: undefined };
     const seed = firstSeed + played;
     const history = randomHistory(seed, plan);
     if (failureOf(history, engineOf) !== undefined) {

@@ -26,12 +26,12 @@ const askedCount = numberFromEnvironment("STORAGE_HISTORIES");
 const onlyVariants = process.env["PLANTED"];
 const plan = "storage";
 
-/** For CI: the fastest engine gets most of the time. A tenth of the goal is the least that counts. */
+/** For CI: the fastest engine gets most of the time. The least number is played however slow the machine is. */
 const goals = {
-  fastest: { count: 5_000, budgetMs: 30_000 },
-  others: { count: 500, budgetMs: 10_000 },
+  fastest: { count: 5_000, least: 500, budgetMs: 30_000 },
+  others: { count: 500, least: 50, budgetMs: 10_000 },
 } as const;
-const timeoutMs = askedCount === undefined ? 120_000 : 24 * 60 * 60 * 1_000;
+const timeoutMs = 24 * 60 * 60 * 1_000;
 
 testAllEnginesThere();
 
@@ -65,11 +65,11 @@ for (const variant of storageVariants) {
   });
 }
 
-/** Plays histories and says what went wrong: a law that was broken, or too few histories. */
+/** Plays histories and says which law was broken. */
 function brokenLaw(
   name: string,
   engineOf: EngineOf,
-  goal: { readonly count: number; readonly budgetMs: number },
+  goal: { readonly count: number; readonly least: number; readonly budgetMs: number },
 ): string | undefined {
   if (onlySeed !== undefined) {
     const trace: string[] = [];
@@ -81,10 +81,10 @@ function brokenLaw(
   const elapsedMs = (): number => performance.now() - start;
   const count = askedCount ?? goal.count;
   const budgetMs = askedCount === undefined ? goal.budgetMs : Infinity;
-  const found = search(engineOf, { firstSeed: 1, count, budgetMs, elapsedMs, plan });
+  const { least } = goal;
+  const found = search(engineOf, { firstSeed: 1, count, least, budgetMs, elapsedMs, plan });
   console.log(
     `storage: ${found.count} histories on ${name} in ${(elapsedMs() / 1_000).toFixed(1)} s`,
   );
-  if (found.failure !== undefined) return describeFailure(found.failure);
-  return found.count < count / 10 ? `only ${found.count} histories of ${count}` : undefined;
+  return found.failure && describeFailure(found.failure);
 }
