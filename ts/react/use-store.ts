@@ -19,7 +19,7 @@ export type OpenedStore =
 /**
  * Opens a store for the component that calls it, and closes it when the component is gone, or when one of `dependencies` is another one than before; then `open` is called anew.
  *
- * Opens once, also under StrictMode. The signal that `open` is given is aborted when the store is not wanted any more before it was there. Where the former store of the same place is still
+ * Opens once, also under StrictMode. The signal that `open` is given is aborted when the store is not wanted any more: hand it on, so that an opening under way is given up. Where the former store of the same place is still
  * being closed, so that `open` rejects with `store-locked`, it is called once more when that is done. On a server nothing is opened. What `store.close()` rejects with, as nobody waits for it, becomes an
  * unhandled rejection.
  *

@@ -70,7 +70,8 @@ class Way implements MemoryLink {
   step = 0;
 
   constructor(options: MemoryLinkOptions, bufferBytesMax: number) {
-    const { name = "memory", schedule = queueMicrotask, faults } = options;
+    // Browsers refuse `queueMicrotask` as a method of something.
+    const { name = "memory", schedule = (deliver) => queueMicrotask(deliver), faults } = options;
     this.#schedule = schedule;
     this.#faults = faults;
     this.left = new End(`${name}, left`, this, bufferBytesMax);
