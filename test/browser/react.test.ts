@@ -193,6 +193,13 @@ describe.skipIf(browserAbsence !== "")("React in Chromium", () => {
     });
   });
 
+  test("a component tells of itself as long as it is there, and shows who else is", async () => {
+    expect(await play("presence")).toEqual({
+      seen: ['{"name":"Ada"}', '{"name":"Ben"}', '{"name":"Ada L."}', "", ""],
+      isSame: true,
+    });
+  });
+
   test("neither React nor the page complained of anything else", () => {
     expect(complaints).toEqual([]);
   });

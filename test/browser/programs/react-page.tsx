@@ -10,7 +10,14 @@ import {
   type Value,
 } from "lastwrite";
 import { memoryPersistence } from "lastwrite/persistence/memory";
-import { type Entry, useEntries, useEntry, useStatus, useStore } from "lastwrite/react";
+import {
+  type Entry,
+  useEntries,
+  useEntry,
+  usePresence,
+  useStatus,
+  useStore,
+} from "lastwrite/react";
 import {
   act,
   Component,
@@ -45,7 +52,8 @@ export type ScenarioName =
   | "storeGivenUp"
   | "storeFailed"
   | "closedStore"
-  | "statusOfConnection";
+  | "statusOfConnection"
+  | "presence";
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
@@ -597,6 +605,51 @@ async function statusOfConnection(): Promise<unknown> {
   return { seen, isSame, title };
 }
 
+/** Two stores that are connected; one of them is in a component. */
+async function presence(): Promise<unknown> {
+  const stage = new Stage();
+  const { left, right } = memoryLink();
+  const [ada, ben] = await Promise.all(
+    [left, right].map((link) =>
+      open({
+        persistence: memoryPersistence(),
+        engine,
+        connect: { name: "other", connect: async () => link },
+      }),
+    ),
+  );
+  if (ada === undefined || ben === undefined) throw new Error("there are two");
+  const given: unknown[] = [];
+  let rerender = (): void => {};
+  function People({ name }: { readonly name: string }): ReactNode {
+    const [count, setCount] = useState(0);
+    rerender = () => setCount(count + 1);
+    const others = usePresence(ada, { name });
+    given.push(others);
+    return others.map(({ value }) => textOf(value)).join(" ");
+  }
+  const seenByBen = (): string => ben.presence.map(({ value }) => textOf(value)).join(" ");
+  await stage.render(<People name="Ada" />);
+  await act(() => until(() => seenByBen() !== ""));
+  const seen = [seenByBen()];
+  ben.setPresence({ name: "Ben" });
+  await act(() => until(() => ada.presence.length > 0));
+  seen.push(stage.text);
+  await stage.after(() => rerender());
+  const isSame = given.at(-1) === given.at(-2);
+  await stage.render(<People name="Ada L." />);
+  await act(() => until(() => seenByBen() !== seen[0]));
+  seen.push(seenByBen());
+  await stage.render("gone");
+  await act(() => until(() => ben.presence.length === 0));
+  seen.push(seenByBen());
+  await stage.render(<People name="Ada" />);
+  await act(() => ada.close());
+  seen.push(stage.text);
+  await ben.close();
+  return { seen, isSame };
+}
+
 globalThis.scenarios = {
   otherKeys,
   references,
@@ -611,6 +664,7 @@ globalThis.scenarios = {
   storeFailed,
   closedStore,
   statusOfConnection,
+  presence,
 };
 
 /** Waits until no room is being opened. */
