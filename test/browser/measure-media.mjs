@@ -2,7 +2,6 @@
  * Measures IndexedDB and OPFS beside each other in Chromium, as docs/decisions/0010 has it: `node test/browser/measure-media.mjs [rounds]`.
  * The media take turns, in a worker; the answers are checked outside the clock.
  */
-/* oxlint-disable unicorn/require-post-message-target-origin -- messages to workers have none */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";

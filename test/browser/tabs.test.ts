@@ -311,12 +311,9 @@ async function freeze(page: Page): Promise<{ goOn(): Promise<void>; kill(): Prom
   const paused = new Promise<void>((resolve) => {
     session.once("Debugger.paused", () => resolve());
   });
-  void page
-    .evaluate(() => {
-      // oxlint-disable-next-line eslint/no-debugger -- where the page stops
-      debugger;
-    })
-    .catch(() => {});
+  // At the next thing that the page runs, which is nothing of its own.
+  await session.send("Debugger.pause");
+  void page.evaluate(() => {}).catch(() => {});
   await paused;
   return {
     async goOn() {

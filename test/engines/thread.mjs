@@ -23,6 +23,5 @@ parentPort.on("message", ({ write, merge = [] }) => {
     size: dictionary.size,
     delta: dictionary.deltaSince(),
   };
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port is no window
   parentPort.postMessage(state);
 });

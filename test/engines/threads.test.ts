@@ -53,7 +53,6 @@ function askAll(threads: readonly Worker[], request: (index: number) => unknown)
         new Promise<State>((resolve, reject) => {
           thread.once("message", resolve);
           thread.once("error", reject);
-          // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
           thread.postMessage(request(index));
         }),
     ),

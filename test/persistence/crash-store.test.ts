@@ -1,6 +1,8 @@
 /** As ./crash.test.ts, with whole stores: writes, flushes, folds. STORE_RECOVERIES=100000 asks for more, SEED=n for others. */
 
-import { open, type Store } from "lastwrite";
+import { createHash } from "node:crypto";
+
+import { createDictionary, type Dictionary, open, type Store } from "lastwrite";
 import { expect, test } from "vitest";
 
 import type { Persistence } from "../../ts/persistence/contract.ts";
@@ -43,8 +45,8 @@ class StoreCrashes {
   readonly #isLong: boolean;
   #disk = new CrashDisk();
   #now = 1_000_000_000_000;
-  /** What the store held after each change, which tells its number under the key `last`. */
-  readonly #states: string[] = ["[]"];
+  /** The store after each change, which tells its number under the key `last`; at first as one that is empty. */
+  readonly #states: string[] = [stateOf(createDictionary({ engine }))];
   /** All changes up to this one survive a loss of power. */
   #kept = 0;
   /** The id that a store has written under since it was opened, in frames that may have been handed on. */
@@ -70,6 +72,8 @@ class StoreCrashes {
       if (chance < 3) {
         this.#change(store, "a/0");
         store.collectTombstones(store.version());
+        // No frame is begun in between, so that no state is kept but those after a change.
+        this.#change(store);
       }
       if (chance < 8) await this.#flush(store);
       if (chance >= 10) store = await this.#reopen(store);
@@ -104,7 +108,7 @@ class StoreCrashes {
       else store.deletePrefix("a/");
       store.set("last", number);
     });
-    this.#states.push(contentOf(store));
+    this.#states.push(stateOf(store));
   }
 
   async #flush(store: Store): Promise<void> {
@@ -160,7 +164,7 @@ class StoreCrashes {
     if (number < kept || number > begun) {
       throw new Error(`found ${number} changes; ${kept} were kept, ${begun} made`);
     }
-    if (contentOf(store) !== this.#states[number]) {
+    if (stateOf(store) !== this.#states[number]) {
       throw new Error(`what is found after ${number} changes was never so`);
     }
     return number;
@@ -175,6 +179,9 @@ function persistenceOn(disk: CrashDisk): Persistence {
   return logPersistence("simulated", () => ({ disk, path: "store", release: () => {} }));
 }
 
-function contentOf(store: Store): string {
-  return JSON.stringify([...store.entries()]);
+/** All that a store is, but for its ids: what it shows, and what it would tell others. */
+function stateOf(store: Omit<Dictionary, symbol>): string {
+  const hash = createHash("sha256").update(JSON.stringify([...store.entries()]));
+  for (const bytes of [store.snapshot(), store.version()]) hash.update(bytes);
+  return `${store.digest()} ${hash.digest("hex")}`;
 }

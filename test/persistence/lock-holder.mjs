@@ -8,7 +8,6 @@ const lock = createRequire(import.meta.url)(addon).lockFile(file);
 if (parentPort === null) {
   process.send(lock);
 } else {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port is no window
   parentPort.postMessage(lock);
 }
 setInterval(() => {}, 1 << 30);

@@ -44,7 +44,6 @@ describe("channels", () => {
     other.end.close();
   });
 
-  // oxlint-disable-next-line vitest/expect-expect -- it arrives, or the test never ends
   test("link two ends again when one greets after their link was closed", async () => {
     const name = nextName();
     const [one, other] = [openEnd(name), openEnd(name)];
@@ -57,6 +56,7 @@ describe("channels", () => {
     const again = listen(one.links[1] as Link);
     other.links[1]?.send("again");
     await again.received(1);
+    expect(again.messages).toEqual(["again"]);
     one.end.close();
     other.end.close();
   });
@@ -75,12 +75,16 @@ describe("channels", () => {
     other.end.close();
   });
 
-  // oxlint-disable-next-line vitest/expect-expect -- they link, or the test never ends
   test("with locks that are denied still link", async () => {
     const name = nextName();
     const denied: LocksLike = { request: () => Promise.reject(new Error("denied")) };
     const [one, other] = [openEnd(name, denied), openEnd(name, denied)];
     await eventually(() => one.links.length === 1 && other.links.length === 1);
+    const right = listen(other.links[0] as Link);
+    listen(one.links[0] as Link);
+    one.links[0]?.send("there");
+    await right.received(1);
+    expect(right.messages).toEqual(["there"]);
     one.end.close();
     other.end.close();
   });

@@ -1,4 +1,3 @@
-/* oxlint-disable unicorn/require-post-message-target-origin -- a port is no window */
 /** Passes everything on between the thread that made this one and a port, which stands for the other end in the same test. */
 
 import { parentPort, workerData } from "node:worker_threads";

@@ -1,5 +1,4 @@
 /** Plays the same workloads on IndexedDB and OPFS, in a worker: see ../measure-media.mjs. */
-/* oxlint-disable unicorn/require-post-message-target-origin -- messages of workers have no target */
 
 import { type Engine, loadEngine, open, type Persistence } from "lastwrite";
 import { indexedDbPersistence, opfsPersistence } from "lastwrite/persistence/indexeddb";

@@ -1,5 +1,4 @@
 /** The place in a page, which loads the package as the modules that it consists of, by an import map; and its worker. */
-/* oxlint-disable unicorn/require-post-message-target-origin -- messages to windows have a target, those of workers none */
 
 import * as lastwrite from "lastwrite";
 import { loadWasmEngine } from "lastwrite/wasm";

@@ -1,5 +1,4 @@
 /** Stores in a page, and in its worker. */
-/* oxlint-disable unicorn/require-post-message-target-origin -- messages to workers have no target */
 
 import { errorText, type Stores, stores } from "./stores.ts";
 import type { StoresAnswer, StoresQuestion } from "./stores-worker.ts";

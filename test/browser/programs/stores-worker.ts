@@ -1,5 +1,4 @@
 /** Stores in a dedicated worker. */
-/* oxlint-disable unicorn/require-post-message-target-origin -- messages to windows have a target, those of workers none */
 
 import { errorText, type Stores, stores } from "./stores.ts";
 

@@ -1,5 +1,4 @@
 /** The place in a module worker, which esbuild bundles: import maps do not reach workers. */
-/* oxlint-disable unicorn/require-post-message-target-origin -- messages to windows have a target, those of workers none */
 
 import * as lastwrite from "lastwrite";
 import { loadWasmEngine } from "lastwrite/wasm";
