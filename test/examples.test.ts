@@ -117,6 +117,8 @@ async function load(name: string): Promise<unknown> {
   switch (name) {
     case "lastwrite":
       return import("../ts/index.ts");
+    case "lastwrite/server":
+      return import("../ts/server/index.ts");
     case "lastwrite/wasm":
       return import("../ts/engine/wasm-entry.ts");
     case "lastwrite/react":

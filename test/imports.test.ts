@@ -61,6 +61,11 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^(errors\.ts|codec\/(plain|text|value)\.ts|(dictionary|store)\/contract\.ts|react\/.*|react)$/u,
   ],
   [
+    /^server\//u,
+    /^(errors\.ts|open\.ts|codec\/.*|dictionary\/(arguments|contract)\.ts|engine\/(contract|columns|load)\.ts|persistence\/[a-z-]*\.ts|store\/(contract|store)\.ts|sync\/(codec|messages|run)\.ts|transport\/[a-z-]*\.ts|server\/.*|node:.*|ws)$/u,
+  ],
+  [/^cli\//u, /^(errors\.ts|server\/.*|cli\/.*|node:.*|commander)$/u],
+  [
     /^(index|open)\.ts$/u,
     /^(errors\.ts|open\.ts|(codec|engine|dictionary|persistence|store|sync|transport)\/.*)$/u,
   ],

@@ -1,0 +1,222 @@
+/**
+ * One connection as a link: read no quicker than it may write, and looked after while it does not read itself.
+ *
+ * It is made of a `ws` socket without anything between, since there may be ten thousand: its listeners are functions that all share.
+ */
+
+import type { Socket as NetSocket } from "node:net";
+
+import type { RawData, WebSocket } from "ws";
+
+import type { Link, LinkEnd, LinkHandler, Message } from "../transport/contract.ts";
+import { linkFailed } from "../transport/deliveries.ts";
+import type { Clients } from "./clients.ts";
+import { Pace } from "./pace.ts";
+
+const OPEN = 1;
+const TEXT = { binary: false } as const;
+/** Nothing went wrong: done, going away, and without a word of why. */
+const REGULAR_CODES: ReadonlySet<number> = new Set([1000, 1001, 1005]);
+
+/** Under it a socket knows its link. */
+const LINK = Symbol("link");
+
+interface Linked {
+  [LINK]?: ClientLink;
+}
+
+export class ClientLink implements Link {
+  readonly name: string;
+  /** The address at the other end. */
+  readonly address: string;
+  readonly #socket: WebSocket;
+  /** What it goes over, which tells when all has left. */
+  readonly #wire: NetSocket;
+  readonly #clients: Clients;
+  readonly #frames: Pace;
+  readonly #bytes: Pace;
+  #handler: LinkHandler | undefined;
+  #end: LinkEnd | undefined;
+  #error: Error | undefined;
+  #isClosing = false;
+  /** Its user does not want to hear more for now. */
+  #isHeld = true;
+  /** It was too quick, and nothing is read before this. */
+  #pausedUntil = 0;
+  #isWaiting = false;
+  /** Has given a sign since it was asked the last time. */
+  #isAlive = true;
+  /** Since when more waits for it than may. */
+  fullSince = 0;
+
+  constructor(socket: WebSocket, wire: NetSocket, clients: Clients) {
+    const { framesPerSecondMax, bytesPerSecondMax } = clients.limits;
+    this.address = wire.remoteAddress ?? "";
+    this.name = `client ${this.address}`;
+    this.#socket = socket;
+    this.#wire = wire;
+    this.#clients = clients;
+    this.#frames = new Pace(framesPerSecondMax, clients.now());
+    this.#bytes = new Pace(bytesPerSecondMax, clients.now());
+    (socket as Linked)[LINK] = this;
+    (wire as Linked)[LINK] = this;
+    socket.on("message", onMessage);
+    socket.on("ping", onPing);
+    socket.on("pong", onPong);
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    wire.on("drain", onDrain);
+    // What comes early waits in the network.
+    socket.pause();
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  /** More waits for it than may. */
+  get isFull(): boolean {
+    return this.bufferedBytes > this.#clients.limits.queuedBytesMax;
+  }
+
+  start(handler: LinkHandler): void {
+    this.#handler = handler;
+    this.release();
+    // It ended before anybody heard of it.
+    if (this.#end !== undefined) queueMicrotask(() => handler.closed(this.#end ?? {}));
+  }
+
+  /** Reads nothing more, but what is under way, until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+    if (this.#socket.readyState === OPEN) this.#socket.pause();
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    this.#resume();
+  }
+
+  send(message: Message): void {
+    if (this.#isClosing || this.#socket.readyState !== OPEN) return;
+    this.#socket.send(message);
+    this.#sent(message.length);
+  }
+
+  /** Sends text that is encoded already, so that the same bytes can go to many. */
+  sendText(bytes: Uint8Array): void {
+    if (this.#isClosing || this.#socket.readyState !== OPEN) return;
+    this.#socket.send(bytes, TEXT);
+    this.#sent(bytes.length);
+  }
+
+  close(code = 1000, reason = ""): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    // The other side's word has to be read.
+    if (this.#socket.readyState === OPEN) this.#socket.resume();
+    this.#socket.close(code, reason);
+    this.#end ??= { code };
+  }
+
+  /** Asks whether it is there still, where no session does. One that gave no sign since the last time is not. */
+  askOrDrop(): void {
+    if (this.#socket.readyState !== OPEN) return;
+    if (this.#isAlive) this.#socket.ping();
+    else this.#socket.terminate();
+    this.#isAlive = false;
+  }
+
+  /** Ends it without a word. */
+  drop(): void {
+    this.#socket.terminate();
+  }
+
+  take(data: RawData, isBinary: boolean): void {
+    const bytes = data as Buffer;
+    this.#clients.countReceived(bytes.length);
+    this.#noteSign(bytes.length);
+    if (this.#isClosing) return;
+    // A Buffer has a `slice` of its own.
+    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#handler?.message(isBinary ? plain : bytes.toString());
+  }
+
+  signed(byteCount: number): void {
+    this.#noteSign(byteCount);
+  }
+
+  drained(): void {
+    if (!this.#isWaiting || this.#isClosing) return;
+    this.#isWaiting = false;
+    this.#handler?.drained();
+  }
+
+  failed(error: Error): void {
+    this.#error = error;
+  }
+
+  closed(code: number): void {
+    this.#isClosing = true;
+    this.#clients.remove(this);
+    this.#end ??= REGULAR_CODES.has(code)
+      ? { code }
+      : { code, error: linkFailed(`${this.name} closed with ${code}`, this.#error) };
+    this.#handler?.closed(this.#end);
+  }
+
+  #sent(byteCount: number): void {
+    this.#clients.countSent(byteCount);
+    if (!this.#wire.writableNeedDrain) return;
+    this.#isWaiting = true;
+    if (this.isFull) this.#clients.watch(this);
+  }
+
+  #noteSign(byteCount: number): void {
+    this.#isAlive = true;
+    const now = this.#clients.now();
+    const waitMs = Math.max(this.#frames.take(1, now), this.#bytes.take(byteCount, now));
+    if (waitMs === 0) return;
+    const isPaused = this.#pausedUntil > now;
+    this.#pausedUntil = now + waitMs;
+    if (isPaused || this.#isClosing || this.#socket.readyState !== OPEN) return;
+    this.#clients.countPause();
+    this.#socket.pause();
+    this.#resumeAfter(waitMs);
+  }
+
+  #resumeAfter(waitMs: number): void {
+    this.#clients.timers.after(Math.ceil(waitMs), () => this.#resume());
+  }
+
+  #resume(): void {
+    if (this.#isHeld || this.#socket.readyState !== OPEN) return;
+    const leftMs = this.#pausedUntil - this.#clients.now();
+    if (leftMs > 0) this.#resumeAfter(leftMs);
+    else this.#socket.resume();
+  }
+}
+
+function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+  (this as Linked)[LINK]?.take(data, isBinary);
+}
+
+function onPing(this: WebSocket, data: Buffer): void {
+  (this as Linked)[LINK]?.signed(data.length);
+}
+
+function onPong(this: WebSocket, data: Buffer): void {
+  (this as Linked)[LINK]?.signed(data.length);
+}
+
+function onError(this: WebSocket, error: Error): void {
+  (this as Linked)[LINK]?.failed(error);
+}
+
+function onClose(this: WebSocket, code: number): void {
+  (this as Linked)[LINK]?.closed(code);
+}
+
+function onDrain(this: NetSocket): void {
+  (this as Linked)[LINK]?.drained();
+}
