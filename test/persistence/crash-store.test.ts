@@ -180,7 +180,7 @@ function persistenceOn(disk: CrashDisk): Persistence {
 }
 
 /** All that a store is, but for its ids: what it shows, and what it would tell others. */
-function stateOf(store: Omit<Dictionary, symbol>): string {
+function stateOf(store: Pick<Dictionary, "entries" | "snapshot" | "version" | "digest">): string {
   const hash = createHash("sha256").update(JSON.stringify([...store.entries()]));
   for (const bytes of [store.snapshot(), store.version()]) hash.update(bytes);
   return `${store.digest()} ${hash.digest("hex")}`;
