@@ -3,6 +3,7 @@
 import {
   chmodSync,
   copyFileSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -165,6 +166,33 @@ describe("what lies beside it", () => {
     await reader.close();
     await (await opened(file)).close();
     expect(readdirSync(path.dirname(file)).toSorted()).toEqual(["store.lw", "store.lw.lock"]);
+  });
+
+  test("is nothing when it could not be opened, but for a lock file that was there", async () => {
+    const folder = newFolder();
+    const file = path.join(folder, "notes.txt");
+    writeFileSync(file, "a text that is longer than a header");
+    const inner = path.join(folder, "folder");
+    mkdirSync(inner);
+    for (const [name, code] of [
+      [file, "store-corrupt"],
+      [inner, "storage-unavailable"],
+    ] as const) {
+      expect(await codeOf(() => opened(name))).toBe(code);
+    }
+    expect(readdirSync(folder).toSorted()).toEqual(["folder", "notes.txt"]);
+
+    writeFileSync(`${file}.lock`, "");
+    expect(await codeOf(() => opened(file))).toBe("store-corrupt");
+    expect(readdirSync(folder).toSorted()).toEqual(["folder", "notes.txt", "notes.txt.lock"]);
+  });
+
+  test("is nothing new when somebody else has it open", async () => {
+    const file = path.join(newFolder(), "store.lw");
+    const store = await opened(file);
+    expect(await codeOf(() => opened(file))).toBe("store-locked");
+    expect(readdirSync(path.dirname(file)).toSorted()).toEqual(["store.lw", "store.lw.lock"]);
+    await store.close();
   });
 
   test("is no lock file, with `lock: none`", async () => {

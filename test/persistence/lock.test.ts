@@ -4,6 +4,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import {
   copyFileSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -27,6 +28,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const bindings = join(import.meta.dirname, "../../bindings/node");
 const addon = readdirSync(bindings).find((name) => name.endsWith(".node"));
 const holder = new URL("./lock-holder.mjs", import.meta.url);
+const racer = new URL("./lock-racer.mjs", import.meta.url);
 
 let files = 0;
 
@@ -59,6 +61,41 @@ describe.skipIf(addon === undefined)("locks, which need the native addon", () =>
     lockFile(file).release();
     expect(readFileSync(file, "utf8")).toBe("what it holds");
   });
+
+  test("who discards a lock removes the file if it was made for it, and only as long as it is held", () => {
+    const [file, old] = [newFile(), newFile()];
+    writeFileSync(old, "");
+    lockFile(old).discard();
+    expect(existsSync(old)).toBe(true);
+    const made = lockFile(file);
+    made.discard();
+    expect(existsSync(file)).toBe(process.platform === "win32");
+    const next = lockFile(file);
+    made.discard();
+    made.release();
+    expect(existsSync(file)).toBe(true);
+    expect(codeOf(() => lockFile(file))).toBe("store-locked");
+    next.release();
+    next.discard();
+    expect(existsSync(file)).toBe(true);
+  });
+
+  test(
+    "while openers come and go, and remove the file, never two have it",
+    { skip: process.platform === "win32" },
+    async () => {
+      const file = newFile();
+      const racers = Array.from(
+        { length: 3 },
+        () => new Worker(racer, { workerData: [addonFile, file, 600], execArgv: [] }),
+      );
+      const said = await Promise.all(racers.map(async (worker) => once(worker, "message")));
+      const [first] = said.map(([answer]) => answer as { taken: number; doubled: number });
+      expect(said.map(([{ doubled }]) => doubled as number)).toEqual([0, 0, 0]);
+      expect(first?.taken).toBe(600);
+      await Promise.all(racers.map((worker) => worker.terminate()));
+    },
+  );
 
   test("who may not open the file is told so by the code of the system", () => {
     expect(systemCodeOf(() => lockFile(join(folder, "no folder", "x")))).toBe("ENOENT");

@@ -5,7 +5,7 @@ import path from "node:path";
 
 import { checkOptions } from "../dictionary/arguments.ts";
 import { LastwriteError } from "../errors.ts";
-import { lockFile } from "#files";
+import { type FileLock, lockFile } from "#files";
 
 import type { Persistence } from "./contract.ts";
 import { diskError, nodeDisk } from "./disk-node.ts";
@@ -15,7 +15,7 @@ import { logPersistence } from "./log-persistence.ts";
 export interface FilePersistenceOptions {
   /**
    * `"os"`: the operating system keeps others out, of all processes and threads, until the store is closed or its process has ended in whatever way; by `<path>.lock`, a file
-   * that stays. It needs the native addon, whichever engine runs. `"none"`: the caller sees to it that nobody else writes; two writers destroy each other's
+   * that stays, but where the opening that made it fails. It needs the native addon, whichever engine runs. `"none"`: the caller sees to it that nobody else writes; two writers destroy each other's
    * records. Default: "os".
    */
   readonly lock?: "os" | "none";
@@ -51,8 +51,13 @@ export function filePersistence(file: string, options: FilePersistenceOptions = 
   const name = path.resolve(file);
   return logPersistence(name, async (access) => {
     const real = await realName(name);
-    const isLocked = access === "write" && lock === "os";
-    return { disk: nodeDisk(), path: real, release: isLocked ? lockOf(real) : () => {} };
+    const held = access === "write" && lock === "os" ? lockOf(real) : undefined;
+    return {
+      disk: nodeDisk(),
+      path: real,
+      release: () => held?.release(),
+      abandon: () => held?.discard(),
+    };
   });
 }
 
@@ -81,10 +86,9 @@ async function inRealFolder(name: string): Promise<string> {
 }
 
 /** `store-locked` says itself what to do; the rest is of the disk, but for a lack of the addon. */
-function lockOf(name: string): () => void {
+function lockOf(name: string): FileLock {
   try {
-    const held = lockFile(`${name}.lock`);
-    return () => held.release();
+    return lockFile(`${name}.lock`);
   } catch (error) {
     if (error instanceof LastwriteError && error.code === "storage-unavailable") {
       throw new LastwriteError(

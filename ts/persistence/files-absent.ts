@@ -6,6 +6,8 @@ import { LastwriteError } from "../errors.ts";
 export interface FileLock {
   /** Lets others have it. Harmless when done twice. */
   release(): void;
+  /** As `release`, for whoever could not open what it is the lock of: the file is removed where it was made for this lock. */
+  discard(): void;
 }
 
 /** Throws `storage-unavailable`. */

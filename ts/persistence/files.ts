@@ -1,6 +1,6 @@
 /** What adapters need of files beyond Node's own calls: who has one, and which one it is. */
 
-import { statSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 
 import { nativeFileLocks } from "../engine/native.ts";
 import { LastwriteError } from "../errors.ts";
@@ -17,6 +17,7 @@ export type { FileLock };
  */
 export function lockFile(path: string): FileLock {
   const locks = fileLocks(path);
+  const wasThere = existsSync(path);
   const lock = locks.lockFile(path);
   if (lock < 0) {
     throw new LastwriteError(
@@ -24,7 +25,37 @@ export function lockFile(path: string): FileLock {
       `${path} is locked by another opener, here or in another process; close that one first`,
     );
   }
-  return { release: () => locks.unlockFile(lock) };
+  return new HeldLock(path, wasThere, () => locks.unlockFile(lock));
+}
+
+class HeldLock implements FileLock {
+  readonly #path: string;
+  readonly #wasThere: boolean;
+  /** Undefined once it is released. */
+  #unlock: (() => void) | undefined;
+
+  constructor(path: string, wasThere: boolean, unlock: () => void) {
+    this.#path = path;
+    this.#wasThere = wasThere;
+    this.#unlock = unlock;
+  }
+
+  release(): void {
+    this.#unlock?.();
+    this.#unlock = undefined;
+  }
+
+  discard(): void {
+    if (this.#unlock === undefined) return;
+    try {
+      // While it is held. Who has opened it meanwhile finds, when he has the lock, that it has no name, and takes another; Windows does not tell him.
+      if (!this.#wasThere && process.platform !== "win32") rmSync(this.#path, { force: true });
+    } catch {
+      // It stays, empty, which harms nobody.
+    } finally {
+      this.release();
+    }
+  }
 }
 
 /**

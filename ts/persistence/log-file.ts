@@ -328,12 +328,18 @@ async function isTorn(file: DiskFile, { at, sequence }: Place, salt: number): Pr
   return (await findRecord(file, await file.size(), wanted)) === undefined;
 }
 
+/** Leaves nothing behind when it fails. */
 async function makeEmpty(disk: Disk, name: string): Promise<void> {
-  const { file } = await createNew(disk, name, []);
   try {
-    await nameNew(disk, name);
-  } finally {
-    await file.close();
+    const { file } = await createNew(disk, name, []);
+    try {
+      await nameNew(disk, name);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await disk.remove(newName(name)).catch(() => {});
+    throw error;
   }
 }
 

@@ -12,6 +12,8 @@ export interface StoreFile {
   readonly path: string;
   /** Lets others have it. */
   release(): void;
+  /** As `release`, when nothing could be read or made there: takes back what `take` made. Default: `release`. */
+  abandon?(): void;
 }
 
 /** `name` is for messages; `take` readies the place each time it is opened, and throws `store-locked` where somebody else has it. */
@@ -29,6 +31,7 @@ class LogPersistence implements Persistence {
   #isOpen = false;
   #place: StoreFile | undefined;
   #log: LogFile | undefined;
+  #isLoaded = false;
   #isSuspect = false;
 
   constructor(name: string, take: (access: Access) => StoreFile | Promise<StoreFile>) {
@@ -55,7 +58,7 @@ class LogPersistence implements Persistence {
   }
 
   load(): AsyncIterable<Uint8Array> {
-    return this.#openLog().load();
+    return this.#loaded(this.#openLog());
   }
 
   async append(frame: Uint8Array, context: WriteContext): Promise<void> {
@@ -82,9 +85,17 @@ class LogPersistence implements Persistence {
     }
   }
 
+  async *#loaded(log: LogFile): AsyncGenerator<Uint8Array> {
+    yield* log.load();
+    this.#isLoaded = true;
+  }
+
   #letGo(): void {
-    this.#place?.release();
+    const place = this.#place;
+    if (this.#isLoaded || place?.abandon === undefined) place?.release();
+    else place.abandon();
     this.#place = undefined;
+    this.#isLoaded = false;
     this.#isOpen = false;
   }
 

@@ -103,8 +103,8 @@ class SqlitePersistence implements Persistence {
   readonly #statements: Statements;
   #place: string;
   #open: OpenStore | undefined;
-  /** What to undo when it is closed, last first. */
-  #held: (() => void)[] = [];
+  /** What to undo when it is closed, or could not be opened, last first. */
+  #held: ((how: "closed" | "failed") => void)[] = [];
 
   constructor(
     database: SqliteClient | string,
@@ -152,7 +152,7 @@ class SqlitePersistence implements Persistence {
         poison: undefined,
       };
     } catch (error) {
-      this.#release();
+      this.#release("failed");
       throw storeError(error, this.name);
     }
   }
@@ -175,7 +175,7 @@ class SqlitePersistence implements Persistence {
   }
 
   async close(): Promise<void> {
-    const [failure] = this.#release();
+    const [failure] = this.#release("closed");
     if (failure !== undefined) throw storeError(failure.error, this.name);
   }
 
@@ -185,12 +185,12 @@ class SqlitePersistence implements Persistence {
   }
 
   /** Gives back all that is held, and says what went wrong with that. */
-  #release(): { readonly error: unknown }[] {
+  #release(how: "closed" | "failed"): { readonly error: unknown }[] {
     this.#open = undefined;
     const failures: { readonly error: unknown }[] = [];
     for (let undo = this.#held.pop(); undo !== undefined; undo = this.#held.pop()) {
       try {
-        undo();
+        undo(how);
       } catch (error) {
         failures.push({ error });
       }
@@ -218,7 +218,7 @@ class SqlitePersistence implements Persistence {
     this.#held.push(() => taken.delete(store));
     if (file === "" || lock === "none") return;
     const fileLock = lockFile(`${file}-${store}.lock`);
-    this.#held.push(() => fileLock.release());
+    this.#held.push((how) => (how === "failed" ? fileLock.discard() : fileLock.release()));
   }
 
   #chooseJournalMode(connection: Connection, access: Access): string {
