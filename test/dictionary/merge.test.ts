@@ -368,6 +368,15 @@ onEachEngine((make) => {
       });
       expect(told).toEqual([{ key: "x", previous: undefined, value: 1 }]);
       expectEqual(a, b);
+
+      // A difference is for sessions, which have seen what it is to.
+      const { entries } = internalsOf(a);
+      const [since, place] = [entries.frontier(), entries.head()];
+      a.set("y", 2);
+      const difference = entries.changesSince(place, { since }).frame;
+      assertRefused("unsupported-format", () => b.merge(difference));
+      expect(internalsOf(b).merge(difference, { adopt: true }).complete).toBe(true);
+      expectEqual(a, b);
       expect(() => internalsOf({} as Dictionary)).toThrow(TypeError);
       a.close();
       b.close();

@@ -6,6 +6,7 @@ import { compareText } from "../../ts/codec/text.ts";
 import { decodeFrame, KIND } from "../../ts/codec/frame.ts";
 import { readColumns } from "../../ts/engine/columns.ts";
 import {
+  ADOPT,
   CLOCK_AHEAD,
   type EngineDictionary,
   type EngineValue,
@@ -248,7 +249,7 @@ describe("transactions", () => {
     dictionary.begin();
     for (const call of [
       () => dictionary.begin(),
-      () => dictionary.merge(frame, NOW, false),
+      () => dictionary.merge(frame, NOW, 0),
       () => dictionary.delta(undefined),
       () => dictionary.snapshot(),
       () => dictionary.changesSince(0),
@@ -274,7 +275,7 @@ describe("merging", () => {
     b.deletePrefix("w/", NOW + 3);
     b.set("w/z", -7, NOW + 4);
     a.watch(["w/"]);
-    expect(a.merge(only(b.delta(a.version())), NOW, false)).toEqual({
+    expect(a.merge(only(b.delta(a.version())), NOW, 0)).toEqual({
       applied: 2,
       ignored: 0,
       refusedCount: 0,
@@ -287,7 +288,7 @@ describe("merging", () => {
       ["w/y", 1.5, undefined],
       ["w/z", undefined, -7],
     ]);
-    b.merge(only(a.delta(b.version())), NOW, false);
+    b.merge(only(a.delta(b.version())), NOW, 0);
     expect(a.snapshot()).toEqual(b.snapshot());
     expect(compareVersions(a.version(), b.version())).toBe("equal");
   });
@@ -298,9 +299,9 @@ describe("merging", () => {
     const parts = a.delta(b.version(), { partBytesMax: 200 });
     expect(parts.length).toBeGreaterThan(4);
     const [first, ...others] = parts.toReversed() as [Uint8Array, ...Uint8Array[]];
-    expect(b.merge(first, NOW, false).complete).toBe(false);
+    expect(b.merge(first, NOW, 0).complete).toBe(false);
     others.forEach((part, at) =>
-      expect(b.merge(part, NOW, false).complete).toBe(at === others.length - 1),
+      expect(b.merge(part, NOW, 0).complete).toBe(at === others.length - 1),
     );
     expect(b.version()).toEqual(a.version());
   });
@@ -309,8 +310,8 @@ describe("merging", () => {
     const [a, b] = [replica(1), replica(2)];
     a.set("late", 1, NOW + DRIFT_MS + 1);
     const tainted = only(a.delta(undefined, { stampLimitMs: NOW }));
-    expect(b.merge(tainted, NOW, false)).toMatchObject({ applied: 0, complete: false });
-    expect(b.merge(only(a.delta(undefined)), NOW, false)).toMatchObject({
+    expect(b.merge(tainted, NOW, 0)).toMatchObject({ applied: 0, complete: false });
+    expect(b.merge(only(a.delta(undefined)), NOW, 0)).toMatchObject({
       refusedCount: 1,
       complete: false,
     });
@@ -335,7 +336,7 @@ describe("merging", () => {
   test("tells who has to re-read after a collection", () => {
     const [a, b] = [replica(1), replica(2)];
     a.set("k", 1, NOW);
-    b.merge(only(a.delta(undefined)), NOW, false);
+    b.merge(only(a.delta(undefined)), NOW, 0);
     a.delete("k", NOW);
     expect(a.collectTombstones(a.version(), NOW + 1)).toBe(1);
     const catchCode = (call: () => unknown): unknown => {
@@ -345,11 +346,11 @@ describe("merging", () => {
         return error;
       }
     };
-    expect(catchCode(() => b.merge(only(a.delta(b.version())), NOW, false))).toMatchObject({
+    expect(catchCode(() => b.merge(only(a.delta(b.version())), NOW, 0))).toMatchObject({
       code: "below-horizon",
       side: "receiver",
     });
-    expect(catchCode(() => a.merge(only(b.delta(a.version())), NOW, false))).toMatchObject({
+    expect(catchCode(() => a.merge(only(b.delta(a.version())), NOW, 0))).toMatchObject({
       code: "below-horizon",
       side: "sender",
     });
@@ -376,9 +377,9 @@ describe("merging", () => {
     });
     a.set("a", 1, NOW);
     copy.set("c", 1, NOW);
-    expect(copy.merge(only(a.delta(undefined)), NOW, false).cloned).toBe(true);
+    expect(copy.merge(only(a.delta(undefined)), NOW, 0).cloned).toBe(true);
     expect(idText(copy.replicaId())).toBe(idText(id(50)));
-    a.merge(only(copy.delta(undefined)), NOW, false);
+    a.merge(only(copy.delta(undefined)), NOW, 0);
     expect(scan(a)).toEqual([
       ["a", 1],
       ["c", 1],
@@ -395,7 +396,7 @@ describe("exports", () => {
     let seq = 0;
     for (let atHead = false; !atHead;) {
       const part = a.changesSince(seq, { partBytesMax: 300 });
-      b.merge(part.frame, NOW, true);
+      b.merge(part.frame, NOW, ADOPT);
       [seq, atHead] = [part.next, part.atHead];
     }
     expect(seq).toBe(a.head());
@@ -433,7 +434,7 @@ describe("ranges", () => {
   test("lead to the entries that differ", () => {
     const [a, b] = [replica(1), replica(2)];
     for (let at = 0; at < 100; at++) a.set(`key ${at}`, at, NOW + at);
-    b.merge(only(a.delta(undefined)), NOW, false);
+    b.merge(only(a.delta(undefined)), NOW, 0);
     expect(b.fingerprints(id(3), whole)).toEqual(a.fingerprints(id(3), whole));
     a.set("new", 1, NOW);
     const [left, right] = [a.fingerprints(id(3), whole), b.fingerprints(id(3), whole)];
@@ -454,7 +455,7 @@ describe("ranges", () => {
     const missing = rows(a.hashes(id(3), range)).filter((row) => !known.has(row));
     expect(missing).toHaveLength(1);
     const hashes = Uint8Array.from(Buffer.from((missing[0] as string).slice(0, 16), "hex"));
-    b.merge(a.entriesByHash(id(3), hashes), NOW, false);
+    b.merge(a.entriesByHash(id(3), hashes), NOW, 0);
     expect(b.get("new")).toBe(1);
     expect(b.fingerprints(id(3), whole)).toEqual(a.fingerprints(id(3), whole));
   });
@@ -505,7 +506,7 @@ test("a scratch merge finds the winners and the difference of the digests", () =
   const columns = readColumns(winners);
   expect([columns.count, columns.key(0), columns.value(0), refusedCount]).toEqual([1, "x", 2, 1]);
   const before = new DataView(a.digest().buffer);
-  a.merge(only(b.delta(undefined)), NOW, false);
+  a.merge(only(b.delta(undefined)), NOW, 0);
   const after = new DataView(a.digest().buffer);
   const difference = new DataView(digestDifference.buffer);
   for (let lane = 0; lane < 16; lane += 4) {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 
 import { readColumns } from "../../ts/engine/columns.ts";
-import type { Engine, EngineDictionary } from "../../ts/engine/contract.ts";
+import { ADOPT, DIFFERENCE, type Engine, type EngineDictionary } from "../../ts/engine/contract.ts";
 import { scriptEngine } from "../../ts/engine/script.ts";
 import { fromHex, toHex } from "../suites/bytes.ts";
 import { describeEngines, loadedEngines, testAllEnginesThere } from "../suites/engines.ts";
@@ -115,7 +115,7 @@ test("damaged columns are refused or taken alike", () => {
   const [first] = loadedEngines;
   if (first === undefined) return;
   const columns = samples
-    .filter((frame) => frame[3] !== KIND.version)
+    .filter((frame) => !isWithoutEntries(frame))
     .map((frame) => first.decodeEntries(frame))
     .filter((bytes) => bytes.length > 100);
   let taken = 0;
@@ -161,7 +161,7 @@ describeEngines("hostile bytes", (engine) => {
       from.set("k".repeat(1_020) + String(number).padStart(4, "0"), null, now);
     }
     const snapshot = wholeSnapshot(from);
-    expect(to.merge(snapshot, now, false).applied).toBe(5_000);
+    expect(to.merge(snapshot, now, 0).applied).toBe(5_000);
     expect(wholeSnapshot(to)).toEqual(snapshot);
     expect(readColumns(engine.decodeEntries(snapshot)).count).toBe(5_000);
     for (const dictionary of [from, to]) dictionary.close();
@@ -228,9 +228,11 @@ function openVictim(engine: Engine): Victim {
   };
 
   return {
-    merge: (bytes) => dictionary.merge(bytes, now, true),
+    merge: (bytes) => dictionary.merge(bytes, now, ADOPT),
     take: (bytes) => [
-      changing(() => dictionary.merge(bytes, now, true)),
+      changing(() => dictionary.merge(bytes, now, ADOPT)),
+      changing(() => dictionary.merge(bytes, now, ADOPT | DIFFERENCE)),
+      changing(() => toHex(dictionary.changesSince(0, { since: bytes }).frame)),
       changing(() => dictionary.reread([bytes], now)),
       changing(() => dictionary.collectTombstones(bytes, now)),
       changing(() => dictionary.delta(bytes).map(toHex)),
@@ -314,7 +316,7 @@ function stateText(dictionary: EngineDictionary): string {
   return [
     wholeSnapshot(dictionary),
     dictionary.version(),
-    dictionary.horizon(),
+    dictionary.frontier(),
     dictionary.digest(),
     dictionary.replicaId(),
   ]
@@ -349,8 +351,12 @@ function framesOfVectors(): Uint8Array[] {
   const found = new Set(texts.flatMap((text) => text.match(/(?<=")4c5701[0-9a-f]+(?=")/g) ?? []));
   return [...found]
     .map((hex) => fromHex(hex))
-    .filter((frame) => frame.length < 400 && (frame[3] === KIND.version || isSound(frame)))
+    .filter((frame) => frame.length < 400 && (isWithoutEntries(frame) || isSound(frame)))
     .toSorted((left, right) => right.length - left.length);
+}
+
+function isWithoutEntries(frame: Uint8Array): boolean {
+  return frame[3] === KIND.version || frame[3] === KIND.frontier;
 }
 
 /** Among the vectors are frames that are refused, too. */
@@ -372,18 +378,18 @@ function journals(): Uint8Array[] {
   other.set("far", 1, 1_000);
   const base = other.version();
   other.set("n/x", 1.5, 1_001);
-  own.merge(wholeDelta(other, base), now, false);
+  own.merge(wholeDelta(other, base), now, 0);
   journal([1, 0x61, 2, 7]);
   own.delete("k", 1_002);
   journal([1, 0x61, 0]);
-  own.merge(wholeDelta(other), now, false);
-  other.merge(wholeDelta(own), now, false);
+  own.merge(wholeDelta(other), now, 0);
+  other.merge(wholeDelta(own), now, 0);
   own.collectTombstones(own.version(), now);
   journal([]);
   other.deletePrefix("n/", 1_003);
   const behind = other.version();
   other.set("last", null, 1_004);
-  own.merge(wholeDelta(other, behind), now, false);
+  own.merge(wholeDelta(other, behind), now, 0);
   journal([]);
   journal([1, 0x61, 2, 7], true);
   for (const dictionary of [own, other]) dictionary.close();

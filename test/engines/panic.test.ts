@@ -43,12 +43,13 @@ const cases: Record<string, Case> = {
   begin: { run: (dictionary) => dictionary.begin() },
   commit: { run: (dictionary) => (dictionary.begin(), dictionary.commit()), call: 2 },
   rollback: { run: (dictionary) => (dictionary.begin(), dictionary.rollback()), call: 2 },
-  merge: { run: (dictionary) => dictionary.merge(LONG.slice(0, 9), NOW, false) },
+  merge: { run: (dictionary) => dictionary.merge(LONG.slice(0, 9), NOW, 0) },
   refusals: { run: (dictionary) => dictionary.refusals() },
   patch: { run: (dictionary) => dictionary.patch() },
   watch: { run: (dictionary) => dictionary.watch(["a/", "b/"]) },
   version: { run: (dictionary) => dictionary.version() },
   horizon: { run: (dictionary) => dictionary.horizon() },
+  frontier: { run: (dictionary) => dictionary.frontier() },
   digest: { run: (dictionary) => dictionary.digest() },
   replicaId: { run: (dictionary) => dictionary.replicaId() },
   setSpareId: { run: (dictionary) => dictionary.setSpareId(ID) },
@@ -74,7 +75,7 @@ const cases: Record<string, Case> = {
   take: { run: (dictionary) => dictionary.get("long"), call: 2 },
   answer: { run: (dictionary) => dictionary.get("long"), call: 2 },
   release: { run: (dictionary) => dictionary.get("long"), call: 3 },
-  reserve: { run: (dictionary) => dictionary.merge(LONG, NOW, false) },
+  reserve: { run: (dictionary) => dictionary.merge(LONG, NOW, 0) },
 };
 
 /** Only look where something lies, and have no body that could panic. */

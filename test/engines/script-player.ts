@@ -1,11 +1,13 @@
 /** Random scripts of engine calls, played on several engines at once and compared after every step. */
 
-import type {
-  Engine,
-  EngineDictionary,
-  EngineValue,
-  ExportOptions,
-  ScanRange,
+import {
+  ADOPT,
+  DIFFERENCE,
+  type Engine,
+  type EngineDictionary,
+  type EngineValue,
+  type ExportOptions,
+  type ScanRange,
 } from "../../ts/engine/contract.ts";
 import { toHex } from "../suites/bytes.ts";
 import { errorWords } from "../suites/failures.ts";
@@ -110,7 +112,8 @@ const weights = {
   rollback: 2,
   delta: 8,
   snapshot: 3,
-  changes: 4,
+  changes: 6,
+  frontier: 3,
   merge: 16,
   mergeDamaged: 5,
   watch: 4,
@@ -212,6 +215,7 @@ function createPlayer(engine: Engine): Player {
   let frames: Uint8Array[] = [];
   let snapshots: Uint8Array[][] = [];
   let versions: Uint8Array[] = [];
+  let frontiers: Uint8Array[] = [];
   /** What each dictionary told its storage, and all journals of late. */
   const logs: (readonly Uint8Array[])[] = [];
   let journals: Uint8Array[] = [];
@@ -251,7 +255,7 @@ function createPlayer(engine: Engine): Player {
         dictionary.head(),
         toHex(dictionary.replicaId()),
       ];
-      parts.push(toHex(dictionary.version()), toHex(dictionary.horizon()));
+      parts.push(toHex(dictionary.version()), toHex(dictionary.frontier()));
       parts.push(toHex(dictionary.hashes(seedOf(1), new Uint8Array(9))));
       parts.push(String(dictionary.isJournalBroken()));
       return parts.join(" ");
@@ -310,8 +314,12 @@ function createPlayer(engine: Engine): Player {
     return number % 61 === 0 ? pick(strangePrefixes, number >>> 6) : pick(prefixes, number >>> 6);
   }
 
-  function merge(dictionary: EngineDictionary, frame: Uint8Array, adopt: boolean): unknown {
-    const report = dictionary.merge(frame, timeMs, adopt);
+  function howOf(number: number): number {
+    return (number % 2 === 0 ? ADOPT : 0) | ((number >>> 1) % 4 === 0 ? 0 : DIFFERENCE);
+  }
+
+  function merge(dictionary: EngineDictionary, frame: Uint8Array, how: number): unknown {
+    const report = dictionary.merge(frame, timeMs, how);
     if (report.cloned) dictionary.setSpareId(nextId());
     return [report, dictionary.refusals(), dictionary.patch()];
   }
@@ -377,20 +385,26 @@ function createPlayer(engine: Engine): Player {
       snapshots = [...snapshots.slice(-3), parts];
       return parts.map(keep);
     },
-    changes(dictionary, [, b = 0, c = 0]) {
+    changes(dictionary, [, b = 0, c = 0, d = 0]) {
       const seq = seqs.length === 0 || b % 3 === 0 ? b % 4 : pick(seqs, b);
       said(`from ${seq}`);
-      const { frame, next, atHead } = dictionary.changesSince(seq, optionsOf(c));
+      const since = frontiers.length === 0 || c % 2 === 0 ? {} : { since: pick(frontiers, c) };
+      const { frame, next, atHead } = dictionary.changesSince(seq, { ...optionsOf(d), ...since });
       seqs.push(next);
       return [keep(frame), next, atHead];
     },
+    frontier(dictionary) {
+      const frontier = dictionary.frontier();
+      frontiers = [...frontiers.slice(-3), frontier];
+      return frontier;
+    },
     merge: (dictionary, [, b = 0, c = 0]) =>
-      frames.length === 0 ? "nothing" : merge(dictionary, pick(frames, b), c % 2 === 0),
+      frames.length === 0 ? "nothing" : merge(dictionary, pick(frames, b), howOf(c)),
     mergeDamaged(dictionary, [, b = 0, c = 0, d = 0, e = 0]) {
       if (frames.length === 0) return "nothing";
       const frame = damaged(pick(frames, b), c, d, e);
       said(toHex(frame));
-      return merge(dictionary, frame, false);
+      return merge(dictionary, frame, howOf(e >>> 4));
     },
     watch: (dictionary, [, b = 0]) =>
       dictionary.watch([[""], [""], ["p/"], ["p/q", "k"], []][b % 5] ?? []),

@@ -68,7 +68,7 @@ describeEngines("the clock", (engine) => {
       const sender = openReplica(engine, 1);
       sender.set("k", "ahead", now + ahead);
       const reader = openReplica(engine, 2);
-      expect(reader.merge(wholeDelta(sender), now, false).refusedCount).toBe(refused);
+      expect(reader.merge(wholeDelta(sender), now, 0).refusedCount).toBe(refused);
       expect(reader.has("k")).toBe(refused === 0);
       if (refused === 0)
         expect(reader.writeAt("x", 1, now + ahead, 65_535, idOf(9), now) & WON).toBe(WON);
@@ -94,7 +94,7 @@ describeEngines("the clock", (engine) => {
     sender.set("good", 1, now);
     sender.set("far", 2, now + driftMaxMs + 1_000);
     const reader = openReplica(engine, 2);
-    const report = reader.merge(wholeDelta(sender), now, false);
+    const report = reader.merge(wholeDelta(sender), now, 0);
     expect(report).toMatchObject({ applied: 1, refusedCount: 1, complete: false });
     expect(reader.get("good")).toBe(1);
     expect(
@@ -114,7 +114,7 @@ describeEngines("the clock", (engine) => {
         sender.writeAt(`key${index}`, index, millis, 0, idOf(1), now + driftMaxMs);
       }
       const reader = openReplica(engine, 2);
-      expect(reader.merge(wholeDelta(sender), now, false)).toMatchObject({
+      expect(reader.merge(wholeDelta(sender), now, 0)).toMatchObject({
         applied: 999,
         refusedCount: 1,
       });
@@ -160,7 +160,7 @@ describeEngines("the clock", (engine) => {
     sender.set("far", 2, now + driftMaxMs + 1);
     const [part] = sender.delta(undefined, { stampLimitMs: now + driftMaxMs });
     const reader = openReplica(engine, 2);
-    const report = reader.merge(part ?? new Uint8Array(), now, false);
+    const report = reader.merge(part ?? new Uint8Array(), now, 0);
     expect(report).toMatchObject({ applied: 1, refusedCount: 0, complete: false });
     expect(readEntries(wholeDelta(sender, reader.version())).map(({ key }) => key)).toEqual([
       "far",

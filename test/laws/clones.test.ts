@@ -39,7 +39,7 @@ describeEngines("a copied replica", (engine) => {
       expect(stampReplica).toBe(toHex(idOf(1)));
     }
     // The copy's version had the dot of «a», for «c»: what is hidden so comes by a full exchange.
-    copy.merge(wholeDelta(original), now, false);
+    copy.merge(wholeDelta(original), now, 0);
     pullAll([original, copy], now);
     expect(["before", "a", "b", "c"].map((key) => original.has(key))).toEqual([
       true,
@@ -65,7 +65,7 @@ describeEngines("a copied replica", (engine) => {
       const { original, copy } = copied(engine);
       original.set(left[0], left[1], now);
       copy.set(right[0], right[1], now);
-      expect(copy.merge(wholeDelta(original), now, false).cloned).toBe(true);
+      expect(copy.merge(wholeDelta(original), now, 0).cloned).toBe(true);
       exchange(original, copy);
       expect(stateOf(copy)).toBe(stateOf(original));
       expect(original.has(left[0]) && original.has(right[0])).toBe(true);
@@ -75,10 +75,9 @@ describeEngines("a copied replica", (engine) => {
 
   test("is found out in a delta's base, in a version without entries, and by a re-read", () => {
     const findings: readonly ((original: EngineDictionary, copy: EngineDictionary) => boolean)[] = [
-      (original, copy) => copy.merge(wholeDelta(original, original.version()), now, false).cloned,
-      (original, copy) =>
-        copy.merge(original.changesSince(original.head()).frame, now, false).cloned,
-      (original, copy) => copy.merge(wholeSnapshot(original), now, false).cloned,
+      (original, copy) => copy.merge(wholeDelta(original, original.version()), now, 0).cloned,
+      (original, copy) => copy.merge(original.changesSince(original.head()).frame, now, 0).cloned,
+      (original, copy) => copy.merge(wholeSnapshot(original), now, 0).cloned,
       (original, copy) => copy.reread([wholeSnapshot(original)], now).cloned,
     ];
     for (const find of findings) {
@@ -95,8 +94,8 @@ describeEngines("a copied replica", (engine) => {
     original.set("x", 1, now);
     copy.set("y", 1, now);
     const [third, fourth] = [openReplica(engine, 3), openReplica(engine, 4)];
-    third.merge(wholeDelta(original), now, false);
-    third.merge(wholeDelta(copy), now, false);
+    third.merge(wholeDelta(original), now, 0);
+    third.merge(wholeDelta(copy), now, 0);
     expect(entriesOf(third).filter(({ dot }) => dot.counter === 2).length).toBe(2);
     expect(pull(fourth, third, now)).toMatchObject({ applied: 3, complete: true });
     expect(stateOf(fourth)).toBe(stateOf(third));
@@ -181,6 +180,6 @@ function exchange(left: EngineDictionary, right: EngineDictionary): void {
     const keyHashes = Buffer.concat(
       Array.from({ length: count }, (_, index) => table.subarray(4 + index * 16, 12 + index * 16)),
     );
-    to.merge(from.entriesByHash(seed, keyHashes), now + 10, false);
+    to.merge(from.entriesByHash(seed, keyHashes), now + 10, 0);
   }
 }

@@ -31,7 +31,7 @@ describeEngines("the counterexample", (engine) => {
     a.set("x", "v1", now);
     const base = a.version();
     a.set("x", "v2", now);
-    expect(b.merge(wholeDelta(a, base), now, false).complete).toBe(false);
+    expect(b.merge(wholeDelta(a, base), now, 0).complete).toBe(false);
     expect(exceptions(b)).toBe(`${hex(A)}:2-2`);
     expect(vector(b)).toEqual({});
     expect(b.version()).not.toEqual(c.version());
@@ -60,7 +60,7 @@ describeEngines("the counterexample", (engine) => {
     b.collectTombstones(b.version(), now);
     c.reread([wholeSnapshot(b)], now);
     expect(c.get("k")).toBe("unseen");
-    expect(c.merge(late, now, false)).toMatchObject({ applied: 0, ignored: 1 });
+    expect(c.merge(late, now, 0)).toMatchObject({ applied: 0, ignored: 1 });
     expect(c.get("k")).toBe("unseen");
     closeAll([a, b, c]);
   });
@@ -138,7 +138,7 @@ describeEngines("the counterexample", (engine) => {
     a.delete("k", 2);
     pull(b, a, now);
     b.collectTombstones(b.version(), now);
-    expect(codeOf(() => b.merge(delayed, now, false))).toBe("below-horizon sender");
+    expect(codeOf(() => b.merge(delayed, now, 0))).toBe("below-horizon sender");
     expect(b.has("k")).toBe(false);
     closeAll([a, b]);
   });
@@ -162,7 +162,7 @@ describeEngines("the counterexample", (engine) => {
     pull(b, c, now);
     const base = b.version();
     b.delete("v", 2);
-    expect(a.merge(wholeDelta(b, base), now, false).complete).toBe(false);
+    expect(a.merge(wholeDelta(b, base), now, 0).complete).toBe(false);
     // B1 is the first write of B, and so touches the empty vector.
     expect(vector(a)).toEqual({});
     expect(exceptions(a)).toBe(`${hex(B)}:1-1`);
@@ -180,7 +180,7 @@ describeEngines("the counterexample", (engine) => {
     a.set("x", 1, now);
     const base = a.version();
     a.set("x", 2, now);
-    b.merge(wholeDelta(a, base), now, false);
+    b.merge(wholeDelta(a, base), now, 0);
     b.set("y", 1, now);
     expect(vector(b)).toEqual({});
     pull(b, a, now);
@@ -234,7 +234,7 @@ describeEngines("the counterexample", (engine) => {
     a.set("x", 1, 1);
     const base = a.version();
     a.set("y", 1, 2);
-    b.merge(wholeDelta(a, base), now, false);
+    b.merge(wholeDelta(a, base), now, 0);
     b.set("y", 2, 3);
     expect(hasDot(readVersion(b.version()), { replica: hex(A), counter: 2 })).toBe(true);
     expect(entriesOf(b).map(({ dot }) => dot.replica)).toEqual([hex(B)]);
@@ -246,7 +246,7 @@ describeEngines("the counterexample", (engine) => {
     for (let index = 0; index < 400; index += 1) {
       const base = a.version();
       a.set(`key${index}`, index, now);
-      if (index % 2 === 1) b.merge(wholeDelta(a, base), now, false);
+      if (index % 2 === 1) b.merge(wholeDelta(a, base), now, 0);
     }
     expect(readVersion(b.version()).exceptions.get(hex(A))?.length).toBe(200);
     expect(pull(b, a, now)).toMatchObject({ applied: 200, ignored: 0, complete: true });

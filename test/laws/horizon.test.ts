@@ -82,7 +82,7 @@ describeEngines("collection", (engine) => {
     expect(codeOf(() => pull(stranger, collector, now))).toBe("below-horizon receiver");
     expect(stateOf(stranger)).toBe(state);
     const delta = wholeDelta(stranger, collector.version());
-    expect(codeOf(() => collector.merge(delta, now, false))).toBe("below-horizon sender");
+    expect(codeOf(() => collector.merge(delta, now, 0))).toBe("below-horizon sender");
     expect(collector.has("removed")).toBe(false);
     closeAll([collector, stranger]);
   });
@@ -193,7 +193,7 @@ describeEngines("collection", (engine) => {
     pull(d, a, 1_000);
     const base = d.version();
     d.set("e", 1, 2_000);
-    b.merge(wholeDelta(d, base), now, false);
+    b.merge(wholeDelta(d, base), now, 0);
     a.collectTombstones(a.version(), now);
     b.reread([wholeSnapshot(a)], now);
     expect(entriesOf(b)[0]).toMatchObject({
@@ -223,9 +223,7 @@ describeEngines("collection", (engine) => {
     const { collector, stranger } = apart();
     const fresh = openReplica(engine, 3, { snapshot: [wholeSnapshot(collector)] });
     expect(stateOf(fresh)).toBe(stateOf(collector));
-    expect(codeOf(() => fresh.merge(wholeDelta(stranger), now, false))).toBe(
-      "below-horizon sender",
-    );
+    expect(codeOf(() => fresh.merge(wholeDelta(stranger), now, 0))).toBe("below-horizon sender");
     expect(codeOf(() => fresh.writeAt("x", 1, 2_000, 0, idOf(1), now))).toBe("below-horizon");
     closeAll([collector, stranger, fresh]);
   });

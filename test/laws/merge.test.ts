@@ -33,7 +33,7 @@ describeEngines("merging", (engine) => {
   test("gives the same state however deltas are grouped", () => {
     forAllWorlds(engine, ([a, b, c]) => {
       const left = openReplica(engine, 20);
-      for (const replica of [a, b, c]) left.merge(wholeDelta(replica), now, false);
+      for (const replica of [a, b, c]) left.merge(wholeDelta(replica), now, 0);
       const pair = merged(engine, [wholeDelta(b), wholeDelta(c)]);
       const right = merged(engine, [wholeDelta(a), wholeDelta(pair)]);
       expect(stateOf(right)).toBe(stateOf(left));
@@ -47,7 +47,7 @@ describeEngines("merging", (engine) => {
       const once = merged(engine, deltas);
       const state = stateOf(once);
       const head = once.head();
-      for (const delta of deltas) expect(once.merge(delta, now, false).applied).toBe(0);
+      for (const delta of deltas) expect(once.merge(delta, now, 0).applied).toBe(0);
       expect(stateOf(once)).toBe(state);
       expect(once.head()).toBe(head);
       once.close();
@@ -60,7 +60,7 @@ describeEngines("merging", (engine) => {
       const bySnapshots = openReplica(engine, 21);
       for (const replica of [a, b, c, a]) {
         pull(byDeltas, replica, now);
-        bySnapshots.merge(wholeSnapshot(replica), now, false);
+        bySnapshots.merge(wholeSnapshot(replica), now, 0);
       }
       expect(stateOf(bySnapshots)).toBe(stateOf(byDeltas));
       closeAll([byDeltas, bySnapshots]);
@@ -103,7 +103,7 @@ describeEngines("merging", (engine) => {
           const doubled = [...parts, ...parts];
           const shuffled = shuffle(doubled, choices);
           const lost = new Set(parts.filter(() => choices.next().value % 3 === 0));
-          for (const part of shuffled) if (!lost.has(part)) receiver.merge(part, now, false);
+          for (const part of shuffled) if (!lost.has(part)) receiver.merge(part, now, 0);
           // What was lost comes again, by the version that the receiver has by now.
           for (const replica of replicas) {
             const known = readVersion(receiver.version());
@@ -116,7 +116,7 @@ describeEngines("merging", (engine) => {
                 }),
               ).toBe(false);
             }
-            for (const part of shuffle(resent, choices)) receiver.merge(part, now, false);
+            for (const part of shuffle(resent, choices)) receiver.merge(part, now, 0);
           }
           const direct = merged(
             engine,
@@ -133,7 +133,7 @@ describeEngines("merging", (engine) => {
   test("says that it is complete exactly when the version covers the sender's", () => {
     forAllWorlds(engine, ([a, b]) => {
       const delta = wholeDelta(a, b.version());
-      const report = b.merge(delta, now, false);
+      const report = b.merge(delta, now, 0);
       expect(report.complete).toBe(true);
       expect(hasVersion(readVersion(b.version()), readVersion(a.version()))).toBe(true);
       expect(readEntries(wholeDelta(a, b.version()))).toEqual([]);
@@ -178,7 +178,7 @@ function forAllWorlds(engine: Engine, law: (replicas: World) => void): void {
 /** A fresh replica with these deltas. */
 function merged(engine: Engine, deltas: readonly Uint8Array[]): EngineDictionary {
   const replica = openReplica(engine, 20);
-  for (const delta of deltas) replica.merge(delta, now, false);
+  for (const delta of deltas) replica.merge(delta, now, 0);
   return replica;
 }
 

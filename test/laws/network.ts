@@ -13,7 +13,9 @@
  */
 
 import {
+  ADOPT,
   CLOCK_AHEAD,
+  DIFFERENCE,
   WON,
   type Engine,
   type EngineDictionary,
@@ -211,6 +213,10 @@ interface StreamFrame {
   readonly frame: Uint8Array;
   readonly seen: ReadonlySet<Write>;
   readonly next: number;
+  /** The sender's state beside the entries, if this frame reaches its head. */
+  readonly frontier: Uint8Array | undefined;
+  /** The sender's V. */
+  readonly vector: VersionSet;
 }
 
 interface Stream {
@@ -223,6 +229,8 @@ interface Stream {
   received: number;
   sent: number;
   clean: boolean;
+  /** What the receiver adopted last; the headers of later frames may be differences to it. */
+  adopted: Uint8Array | undefined;
   queue: StreamFrame[];
 }
 
@@ -668,7 +676,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     if (receiver.away || sender.away) return;
     switch (message.kind) {
       case "part":
-        merge(receiver, sender, message.frame, message.seen, false);
+        merge(receiver, sender, message.frame, message.seen, 0);
         break;
       case "snapshot":
         install(receiver, sender, message.parts, message.seen);
@@ -689,7 +697,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     sender: Node,
     frame: Uint8Array,
     senderSeen: ReadonlySet<Write>,
-    adopt: boolean,
+    how: number,
   ): MergeReport | undefined {
     const before = printOf(node);
     const limitMs = nowOf(node) + driftMaxMs;
@@ -697,7 +705,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     const accepted = entries.filter(({ hlc }) => Number(hlc >> 16n) <= limitMs);
     let report: MergeReport;
     try {
-      report = node.dictionary.merge(frame, nowOf(node), adopt);
+      report = node.dictionary.merge(frame, nowOf(node), how);
     } catch (error) {
       expectCode(error, ["below-horizon", "clock-drift"]);
       node.print = undefined;
@@ -768,7 +776,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
       reread(node, parts, senderSeen);
       return;
     }
-    for (const part of parts) merge(node, sender, part, senderSeen, false);
+    for (const part of parts) merge(node, sender, part, senderSeen, 0);
   }
 
   function reread(
@@ -819,6 +827,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
       received: place,
       sent: place,
       clean: true,
+      adopted: undefined,
       queue: [],
     };
     streams.set(name, stream);
@@ -827,13 +836,20 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
 
   function streamSend(stream: Stream, details: number): void {
     const seen = new Set(stream.from.seen);
+    const { adopted: since } = stream;
+    const isDifference = since !== undefined && details % 4 > 0;
     const { frame, next, atHead } = exported(stream.from, (dictionary) =>
-      dictionary.changesSince(stream.sent, optionsFor(stream.to, details)),
+      dictionary.changesSince(stream.sent, {
+        ...optionsFor(stream.to, details),
+        ...(isDifference ? { since } : {}),
+      }),
     );
+    const frontier = atHead ? stream.from.witness.frontier() : undefined;
+    const { vector } = printOf(stream.from).version;
     if (next < stream.sent)
       fail(`a stream of ${stream.from.name} goes back from ${stream.sent} to ${next}`);
     stream.sent = next;
-    stream.queue.push({ frame, seen, next });
+    stream.queue.push({ frame, seen, next, frontier, vector: { vector, exceptions: new Map() } });
     log(`${stream.from.name}⇒${stream.to.name} to place ${next}${atHead ? ", the head" : ""}`);
   }
 
@@ -842,13 +858,37 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     const item = stream.queue.shift();
     if (item === undefined) return;
     const adopt = stream.clean && hasVersion(printOf(stream.to).version, stream.base);
-    const report = merge(stream.to, stream.from, item.frame, item.seen, adopt);
+    // What the engine leaves to the session where the frame is a difference: rule 3, the sender's side.
+    const isBehind = !hasVersion(item.vector, printOf(stream.to).horizon);
+    if (isBehind) sendSnapshot(stream.to, stream.from);
+    const how = (adopt ? ADOPT : 0) | DIFFERENCE;
+    const report = isBehind ? undefined : merge(stream.to, stream.from, item.frame, item.seen, how);
     if (report === undefined) {
       streams.delete(`${stream.from.name}→${stream.to.name}`);
       return;
     }
     if (report.refusedCount > 0 || isTainted(item.frame)) stream.clean = false;
+    if (adopt && stream.clean && report.complete && !report.cloned) adopted(stream, item.frontier);
     stream.received = item.next;
+  }
+
+  /** What the receiver has now is no less than what the sender had then; differences to it may follow. */
+  function adopted(stream: Stream, frontier: Uint8Array | undefined): void {
+    if (frontier === undefined) return;
+    const { version, horizon, collected } = printOf(stream.to);
+    const sent = readVersion(frontier);
+    const sentCollected = readCollected(frontier);
+    const hasAll =
+      hasVersion(version, sent) &&
+      hasVersion(
+        { ...emptyVersion, vector: version.vector },
+        { ...emptyVersion, vector: sent.vector },
+      ) &&
+      hasVersion(horizon, readHorizon(frontier)) &&
+      (sentCollected === undefined ||
+        (collected !== undefined && collected.hlc >= sentCollected.hlc));
+    if (!hasAll) fail(`${stream.to.name} adopted less than ${stream.from.name} had`);
+    stream.adopted = frontier;
   }
 
   // ——— Actions
@@ -1137,7 +1177,7 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
       keyHashes.set(whole.subarray(4 + index * 16, 12 + index * 16), index * 8);
     }
     const frame = exported(sender, (dictionary) => dictionary.entriesByHash(seed, keyHashes));
-    merge(receiver, sender, frame, sender.seen, false);
+    merge(receiver, sender, frame, sender.seen, 0);
   }
 
   /** Guarantees 2 and 3, of every key, at the end. */

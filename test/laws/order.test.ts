@@ -57,7 +57,7 @@ describeEngines("the order of entries", (engine) => {
       const states = new Set<string>();
       for (const order of permutations(deltas)) {
         const reader = openReplica(engine, 50);
-        for (const delta of order) reader.merge(delta, now, false);
+        for (const delta of order) reader.merge(delta, now, 0);
         states.add(stateOf(reader));
         reader.close();
       }
@@ -70,7 +70,7 @@ describeEngines("the order of entries", (engine) => {
     const deltas = [1, 2, 3].map((number) => deltaOf(engine, number, write));
     for (const order of permutations(deltas)) {
       const reader = openReplica(engine, 50);
-      for (const delta of order) reader.merge(delta, now, false);
+      for (const delta of order) reader.merge(delta, now, 0);
       const [entry, ...others] = entriesOf(reader);
       expect(others).toEqual([]);
       expect(entry?.dot).toEqual({ replica: `${"0".repeat(31)}3`, counter: 1 });
@@ -109,7 +109,7 @@ describeEngines("the order of entries", (engine) => {
           for (const [index, write] of writes.entries()) {
             const other = openReplica(engine, 2 + index);
             writeTo(other, write);
-            replica.merge(wholeDelta(other), now, false);
+            replica.merge(wholeDelta(other), now, 0);
             other.close();
           }
           expect(replica.set("k", "mine", clockMs) & WON).toBe(WON);
@@ -172,7 +172,7 @@ function winner(engine: Engine, left: Uint8Array, right: Uint8Array): string {
   const deltas = [left, right];
   const winners = [deltas, deltas.toReversed()].map((order) => {
     const reader = openReplica(engine, 50);
-    for (const delta of order) reader.merge(delta, now, false);
+    for (const delta of order) reader.merge(delta, now, 0);
     const [entry] = entriesOf(reader);
     reader.close();
     return entry?.dot.replica.endsWith("1") === true ? "left" : "right";

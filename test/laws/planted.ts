@@ -62,8 +62,38 @@ export const variants: readonly Variant[] = [
     edits: [
       {
         file: "engine/script/export.ts",
-        from: "const end = atHead ? state.version.exceptions : undefined;",
-        to: "const end = state.version.exceptions;",
+        from: "end: atHead ? told.end : undefined,",
+        to: "end: told.end,",
+      },
+    ],
+  },
+  {
+    name: "a difference leaves out exceptions that are others now",
+    edits: [
+      {
+        file: "engine/script/export.ts",
+        from: ": stateSince(state, decodeFrame(since, [KIND.frontier]));",
+        to: ": { ...stateSince(state, decodeFrame(since, [KIND.frontier])), end: new Map() };",
+      },
+    ],
+  },
+  {
+    name: "a difference leaves out a horizon that is another now",
+    edits: [
+      {
+        file: "engine/script/export.ts",
+        from: ": stateSince(state, decodeFrame(since, [KIND.frontier]));",
+        to: ": { ...stateSince(state, decodeFrame(since, [KIND.frontier])), horizon: new Map() };",
+      },
+    ],
+  },
+  {
+    name: "a difference is adopted though what it is to was not",
+    edits: [
+      {
+        file: "engine/script/merge.ts",
+        from: "frame.kind === KIND.changes ? canAdopt :",
+        to: "frame.kind === KIND.changes ? canAdopt || frame.isDifference :",
       },
     ],
   },

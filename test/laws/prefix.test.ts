@@ -38,7 +38,7 @@ describeEngines("prefix tombstones", (engine) => {
           const states = new Set<string>();
           for (const order of permutations(deltas)) {
             const reader = openReplica(engine, 50);
-            for (const delta of order) reader.merge(delta, now, false);
+            for (const delta of order) reader.merge(delta, now, 0);
             states.add(stateOf(reader));
             if (states.size === 1)
               expect(entriesOf(reader).map(nameOf)).toEqual(normalForm(deltas));
@@ -113,8 +113,7 @@ describeEngines("prefix tombstones", (engine) => {
       expect(b.writeAt("p/x", 1, 5, 0, idOf(1), now) & WON).toBe(WON);
       const reader = openReplica(engine, 50);
       const deltas = [wholeDelta(b), wholeDelta(a)];
-      for (const delta of valueFirst ? deltas : deltas.toReversed())
-        reader.merge(delta, now, false);
+      for (const delta of valueFirst ? deltas : deltas.toReversed()) reader.merge(delta, now, 0);
       expect(entriesOf(reader).map(({ key }) => key)).toEqual([tombstone?.key]);
       closeAll([a, b, reader]);
     }

@@ -76,12 +76,12 @@ function assertEndsEqual(world: number): void {
   const states = new Set<string>();
   for (const order of orders) {
     const reader = openReplica(engine, 50);
-    for (const index of order) reader.merge(pushes[index] ?? new Uint8Array(), now, false);
+    for (const index of order) reader.merge(pushes[index] ?? new Uint8Array(), now, 0);
     states.add(stateText(reader));
     reader.close();
   }
   for (const replica of replicas) {
-    for (const push of pushes) replica.merge(push, now, false);
+    for (const push of pushes) replica.merge(push, now, 0);
     states.add(stateText(replica));
   }
   if (states.size !== 1)

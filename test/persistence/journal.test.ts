@@ -291,7 +291,7 @@ function write(dictionary: EngineDictionary, random: Random, now: number): void 
 function merge(to: EngineDictionary, from: EngineDictionary, now: number): void {
   if (to === from) return;
   try {
-    to.merge(wholeDelta(from, to.version()), now, false);
+    to.merge(wholeDelta(from, to.version()), now, 0);
   } catch (error) {
     const code = codeOf(() => {
       throw error;

@@ -12,6 +12,7 @@ export const KIND = {
   changes: 4,
   entries: 5,
   journal: 6,
+  frontier: 7,
 } as const;
 export const FIELD = {
   replicas: 1,
@@ -192,7 +193,7 @@ export function meetOfVectors(versions: readonly VersionSet[]): VersionSet {
   return { vector, exceptions: new Map() };
 }
 
-/** The entries of a frame of any kind but 3, in its order. */
+/** The entries of a frame of any kind but 3 and 7, in its order. */
 export function readEntries(bytes: Uint8Array): FrameEntry[] {
   const frame = readFrame(bytes);
   const input = new Reader(frame.blocks);

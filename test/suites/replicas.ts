@@ -55,7 +55,7 @@ export function entriesOf(dictionary: EngineDictionary): FrameEntry[] {
 
 /** Gives `to` all that `from` has and it has not. */
 export function pull(to: EngineDictionary, from: EngineDictionary, now: number): MergeReport {
-  return to.merge(wholeDelta(from, to.version()), now, false);
+  return to.merge(wholeDelta(from, to.version()), now, 0);
 }
 
 /** Exchanges between all of these until nothing is left to say. */

@@ -2,7 +2,14 @@
 
 import { payloadOf, tagOf } from "../../ts/codec/plain.ts";
 import { compareVersions } from "../../ts/codec/version.ts";
-import type { Engine, EngineDictionary, EngineValue, ExportOptions } from "../../ts/engine/contract.ts";
+import {
+  ADOPT,
+  DIFFERENCE,
+  type Engine,
+  type EngineDictionary,
+  type EngineValue,
+  type ExportOptions,
+} from "../../ts/engine/contract.ts";
 import { fromHex, toHex } from "../suites/bytes.ts";
 import { codeOf } from "../suites/replicas.ts";
 
@@ -178,7 +185,8 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
       replica.rollback();
       return undefined;
     case "merge": {
-      const report = replica.merge(given.frame("frame"), given.number("now"), given.has("adopt"));
+      const how = (given.has("adopt") ? ADOPT : 0) | (given.has("difference") ? DIFFERENCE : 0);
+      const report = replica.merge(given.frame("frame"), given.number("now"), how);
       return { ...report };
     }
     case "reread": {
@@ -196,6 +204,8 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
       return replica.version();
     case "horizon":
       return replica.horizon();
+    case "frontier":
+      return replica.frontier();
     case "digest":
       return replica.digest();
     case "replicaId":
@@ -208,7 +218,10 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
     case "snapshot":
       return replica.snapshot(given.exportOptions());
     case "changesSince": {
-      const { frame, next, atHead } = replica.changesSince(given.number("seq"), given.exportOptions());
+      const { frame, next, atHead } = replica.changesSince(given.number("seq"), {
+        ...given.exportOptions(),
+        ...(given.has("since") ? { since: given.frame("since") } : {}),
+      });
       return { frame, next, atHead };
     }
     case "head":

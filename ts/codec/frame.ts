@@ -30,6 +30,7 @@ export const KIND = {
   changes: 4,
   entries: 5,
   journal: 6,
+  frontier: 7,
 } as const;
 
 export type Kind = (typeof KIND)[keyof typeof KIND];
@@ -69,6 +70,8 @@ export interface Header {
   readonly end?: Runs | undefined;
   /** Entries were withheld. */
   readonly isTainted?: boolean;
+  /** In changes: vector, horizon, collected and end are what a frontier has not. */
+  readonly isDifference?: boolean;
   /** In a journal always. */
   readonly journal?: JournalFields | undefined;
 }
@@ -83,6 +86,7 @@ export interface FrameHeader {
   readonly collected: Stamp | undefined;
   readonly end: Runs | undefined;
   readonly isTainted: boolean;
+  readonly isDifference: boolean;
   readonly journal: JournalFields | undefined;
 }
 
@@ -153,6 +157,12 @@ export function peekHeader(bytes: Uint8Array, kinds: readonly Kind[]): RawHeader
   return { kind, fields: readFields(content, kind) };
 }
 
+/** The flags of a frame that may be merged, by a look at no more than `peekHeader` reads. */
+export function flagsOf(bytes: Uint8Array): number {
+  const { kind, fields } = peekHeader(bytes, [KIND.delta, KIND.snapshot, KIND.changes]);
+  return readField(fields.get(FIELD.flags), (field) => readFlags(field, kind)) ?? 0;
+}
+
 /** Reads the header of a frame whose checksum somebody else looked at. */
 export function decodeHeader(bytes: Uint8Array, kinds: readonly Kind[]): FrameHeader {
   const { kind, content } = readStart(bytes, kinds);
@@ -221,12 +231,31 @@ const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
     FIELD.place,
     FIELD.attributes,
   ],
+  [KIND.frontier]: [FIELD.replicas, FIELD.vector, FIELD.horizon, FIELD.end],
 };
 
-/** The only flag of kinds 1, 2 and 4. */
-const TAINTED = 1;
-/** The only one of kind 6. */
+/** Flag of kinds 1, 2 and 4. */
+export const TAINTED = 1;
+/** Flag of kind 6. */
 export const WHOLE = 2;
+/** Flag of kind 4. */
+export const DIFFERENCE = 4;
+
+/** The flags that a kind may have; those without any have no field for them. */
+const FLAGS_OF_KIND: Partial<Readonly<Record<Kind, number>>> = {
+  [KIND.delta]: TAINTED,
+  [KIND.snapshot]: TAINTED,
+  [KIND.changes]: TAINTED | DIFFERENCE,
+  [KIND.journal]: WHOLE,
+};
+
+const KINDS_WITHOUT_ENTRIES: ReadonlySet<Kind> = new Set([KIND.version, KIND.frontier]);
+/** Kinds in which an empty `end` is left out, as it says no more than none. */
+const KINDS_WITH_WHOLE_END: ReadonlySet<Kind> = new Set([
+  KIND.version,
+  KIND.journal,
+  KIND.frontier,
+]);
 
 function checkChecksum(bytes: Uint8Array): void {
   if (bytes.length < CHECKSUM_BYTES) throw corrupt("these bytes are no frame");
@@ -269,10 +298,8 @@ function readHeader(content: ByteReader, kind: Kind): FrameHeader & { ids: reado
   const vector = read(FIELD.vector, (field) => notEmpty(readVector(field, ids))) ?? NO_DOTS.vector;
   const horizon = read(FIELD.horizon, (field) => readHorizon(field, ids));
   const end = read(FIELD.end, (field) => readRuns(field, ids, vector));
-  const flags = read(FIELD.flags, (field) => field.varint());
-  if (flags !== undefined && flags !== (kind === KIND.journal ? WHOLE : TAINTED))
-    throw corrupt("the flags of a frame are unknown");
-  if ((kind === KIND.version || kind === KIND.journal) && end !== undefined) notEmpty(end);
+  const flags = read(FIELD.flags, (field) => readFlags(field, kind)) ?? 0;
+  if (end !== undefined && KINDS_WITH_WHOLE_END.has(kind)) notEmpty(end);
   if (kind === KIND.delta && base === undefined) throw corrupt("a delta has no base");
   if ((kind === KIND.delta || kind === KIND.snapshot) && part === undefined && end === undefined) {
     throw corrupt("a delta of one part has no end");
@@ -286,9 +313,18 @@ function readHeader(content: ByteReader, kind: Kind): FrameHeader & { ids: reado
     horizon: horizon?.vector ?? NO_DOTS.vector,
     collected: horizon?.collected,
     end,
-    isTainted: flags === TAINTED,
+    isTainted: (flags & TAINTED) !== 0,
+    isDifference: (flags & DIFFERENCE) !== 0,
     journal: kind === KIND.journal ? readJournalFields(fields, ids, flags === WHOLE) : undefined,
   };
+}
+
+function readFlags(field: ByteReader, kind: Kind): number {
+  const flags = field.varint();
+  const known = FLAGS_OF_KIND[kind] ?? 0;
+  if (flags === 0 || flags > known || (flags & ~known) !== 0)
+    throw corrupt("the flags of a frame are unknown");
+  return flags;
 }
 
 /** Reads all of a field, if it is there. */
@@ -353,7 +389,8 @@ function writeHeader(
     horizon = NO_DOTS.vector,
     collected,
     end,
-    isTainted,
+    isTainted = false,
+    isDifference = false,
     journal,
   }: Header,
   ids: readonly string[],
@@ -381,13 +418,15 @@ function writeHeader(
   if (horizon.size > 0 || collected !== undefined) {
     writeField(FIELD.horizon, (field) => writeHorizon(field, horizon, collected, indexes));
   }
-  const needsNoEnd = kind === KIND.version || kind === KIND.journal;
-  if (end !== undefined && !(needsNoEnd && end.size === 0)) {
+  if (end !== undefined && !(end.size === 0 && KINDS_WITH_WHOLE_END.has(kind))) {
     writeField(FIELD.end, (field) => writeRuns(field, end, indexes));
   }
-  if (isTainted === true) writeField(FIELD.flags, (field) => field.varint(TAINTED));
+  const flags =
+    (isTainted ? TAINTED : 0) |
+    (isDifference ? DIFFERENCE : 0) |
+    (journal?.isWhole === true ? WHOLE : 0);
+  if (flags > 0) writeField(FIELD.flags, (field) => field.varint(flags));
   if (journal !== undefined) {
-    if (journal.isWhole) writeField(FIELD.flags, (field) => field.varint(WHOLE));
     writeField(FIELD.clock, (field) => {
       writeHlc(field, journal.clock);
       writeHlc(field, journal.floor);
@@ -469,7 +508,7 @@ function readBlocks(
   const entries: Entry[] = [];
   const budget = { left: bytesMax };
   while (content.remaining > 0) {
-    if (kind === KIND.version || entries.length % BLOCK_ENTRIES_MAX !== 0) {
+    if (KINDS_WITHOUT_ENTRIES.has(kind) || entries.length % BLOCK_ENTRIES_MAX !== 0) {
       throw corrupt("a frame has a block where none may be");
     }
     // No spread: 4,096 arguments a block add up on the stack of small devices.

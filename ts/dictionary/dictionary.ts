@@ -5,7 +5,14 @@ import type { PlainValue } from "../codec/plain.ts";
 import { randomBytes } from "../codec/random.ts";
 import { decodeValue } from "../codec/read-value.ts";
 import { encodeValue, type Value } from "../codec/value.ts";
-import { CLOCK_AHEAD, type EngineDictionary, type MergeReport, WON } from "../engine/contract.ts";
+import {
+  ADOPT,
+  CLOCK_AHEAD,
+  DIFFERENCE,
+  type EngineDictionary,
+  type MergeReport,
+  WON,
+} from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import {
   checkBytes,
@@ -135,7 +142,11 @@ class ReplicaDictionary implements Dictionary {
     expose(this, {
       entries: this.#entries,
       merge: (frame, { adopt, isOwn = false }) =>
-        this.#merge(frame, adopt, isOwn ? MILLIS_OWN : this.#now()),
+        this.#merge(
+          frame,
+          (adopt ? ADOPT : 0) | (isOwn ? 0 : DIFFERENCE),
+          isOwn ? MILLIS_OWN : this.#now(),
+        ),
       reread: (parts, { isOwn }) => this.#reread(parts, isOwn ? MILLIS_OWN : this.#now()),
       setReplicaId: (id) => {
         if (id !== undefined) this.#entries.setReplicaId(checkReplicaId(id));
@@ -243,7 +254,7 @@ class ReplicaDictionary implements Dictionary {
 
   merge(frame: Uint8Array): MergeResult {
     this.#checkOutside("merge");
-    return this.#merge(frame, false, this.#now());
+    return this.#merge(frame, 0, this.#now());
   }
 
   deltaSince(version?: Uint8Array): Uint8Array {
@@ -453,11 +464,11 @@ class ReplicaDictionary implements Dictionary {
     return this.#merged(this.#entries.reread(parts, now));
   }
 
-  #merge(frame: Uint8Array, adopt: boolean, now: number): MergeResult {
+  #merge(frame: Uint8Array, how: number, now: number): MergeResult {
     this.#checkOutside("merge");
     checkBytes(frame, "what to merge");
     this.#tellEngineWhoWatches();
-    return this.#merged(this.#entries.merge(frame, now, adopt));
+    return this.#merged(this.#entries.merge(frame, now, how));
   }
 
   /** Reads what a merge or a re-read left to be read, and tells whom it concerns. */

@@ -9,7 +9,10 @@ import type { Dictionary, MergeResult } from "./contract.ts";
 export interface DictionaryInternals {
   /** To read and to export. What is written or merged here, nobody is notified of. */
   readonly entries: EngineDictionary;
-  /** `merge`; `adopt` as in the engine's contract. `isOwn`: it comes from the own storage, and nothing of it is refused for its stamps. */
+  /**
+   * `merge`, which also takes differences, of whose whole the caller answers for having seen it; `adopt` as in the engine's contract. `isOwn`: it comes
+   * from the own storage, and nothing of it is refused for its stamps.
+   */
   merge(
     frame: Uint8Array,
     options: { readonly adopt: boolean; readonly isOwn?: boolean },

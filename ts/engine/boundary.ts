@@ -9,6 +9,7 @@ import { LastwriteError } from "../errors.ts";
 import type {
   Backend,
   Changes,
+  ChangesOptions,
   Engine,
   EngineDictionary,
   EngineDictionaryOptions,
@@ -42,7 +43,7 @@ export interface Calls {
   readonly begin: Call;
   readonly commit: Call;
   readonly rollback: Call;
-  /** now, adopt. */
+  /** now, how. */
   readonly merge: Call;
   readonly refusals: Call;
   readonly patch: Call;
@@ -50,6 +51,7 @@ export interface Calls {
   readonly watch: Call;
   readonly version: Call;
   readonly horizon: Call;
+  readonly frontier: Call;
   readonly digest: Call;
   readonly replicaId: Call;
   /** Head: id. */
@@ -58,7 +60,7 @@ export interface Calls {
   readonly delta: Call;
   /** partBytesMax, stampLimitMs. */
   readonly snapshot: Call;
-  /** partBytesMax, stampLimitMs, seq. */
+  /** partBytesMax, stampLimitMs, seq, with frontier. */
   readonly changesSince: Call;
   readonly head: Call;
   /** partBytesMax, whole. */
@@ -491,12 +493,12 @@ export abstract class BoundaryDictionary<
     this.#call("rollback");
   }
 
-  merge(frame: Uint8Array, now: number, adopt: boolean): MergeReport {
+  merge(frame: Uint8Array, now: number, how: number): MergeReport {
     const { boundary } = this;
     boundary.open();
     const length = boundary.put(frame);
     boundary.numbers[0] = now;
-    boundary.numbers[1] = adopt ? 1 : 0;
+    boundary.numbers[1] = how;
     return this.#report(boundary.run(boundary.calls.merge, this.handle, length));
   }
 
@@ -524,6 +526,10 @@ export abstract class BoundaryDictionary<
 
   horizon(): Uint8Array {
     return this.#ask("horizon");
+  }
+
+  frontier(): Uint8Array {
+    return this.#ask("frontier");
   }
 
   digest(): Uint8Array {
@@ -555,12 +561,14 @@ export abstract class BoundaryDictionary<
     return this.boundary.takeParts(this.#call("snapshot"));
   }
 
-  changesSince(seq: number, options?: ExportOptions): Changes {
+  changesSince(seq: number, { since, ...limits }: ChangesOptions = {}): Changes {
     const { boundary } = this;
     boundary.open();
-    boundary.putOptions(options);
+    const argument = since === undefined ? 0 : boundary.put(since);
+    boundary.putOptions(limits);
     boundary.numbers[2] = seq;
-    const length = this.#call("changesSince");
+    boundary.numbers[3] = since === undefined ? 0 : 1;
+    const length = this.#call("changesSince", argument);
     const next = boundary.numbers[0] as number;
     const atHead = boundary.numbers[1] === 1;
     return { frame: boundary.take(length), next, atHead };

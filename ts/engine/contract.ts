@@ -18,6 +18,12 @@ export const WON = 1;
 /** The replica's own clock is ahead of `now` by more than the drift limit. */
 export const CLOCK_AHEAD = 2;
 
+/** Bits of `how` to merge: what the caller answers for. */
+/** What changes (kind 4) start from is in the own version. */
+export const ADOPT = 1;
+/** The frame may be a difference to a frontier that was adopted here; without this one is refused as `unsupported-format`. */
+export const DIFFERENCE = 4;
+
 /** One engine; any number live side by side. */
 export interface Engine {
   readonly backend: Backend;
@@ -78,6 +84,14 @@ export interface ExportOptions {
   readonly stampLimitMs?: number;
 }
 
+export interface ChangesOptions extends ExportOptions {
+  /**
+   * A frontier of this dictionary, all of which the receiver has adopted: the header then leaves out what is as there, and the frame can only be merged
+   * by who answers for that. Default: none, and the header has all of the state.
+   */
+  readonly since?: Uint8Array;
+}
+
 export interface JournalOptions {
   /** All of the state instead of what changed. Default: false. */
   readonly whole?: boolean;
@@ -129,8 +143,8 @@ export interface EngineDictionary {
   commit(): void;
   rollback(): void;
 
-  /** Merges a frame of kind 1, 2 or 4. `adopt`: the caller knows that what changes (kind 4) start from is in the own version. */
-  merge(frame: Uint8Array, now: number, adopt: boolean): MergeReport;
+  /** Merges a frame of kind 1, 2 or 4. `how`: ADOPT and DIFFERENCE, or 0. */
+  merge(frame: Uint8Array, now: number, how: number): MergeReport;
   /** The entries that the last merge refused, as columns with everything but `previous`. */
   refusals(): Uint8Array;
   /** What the last merge, re-read or restamp changed of what is watched: columns with `values` and `previous`; a row is (before, after), tag 0 is «no value»; a key may stand twice. */
@@ -142,6 +156,8 @@ export interface EngineDictionary {
   version(): Uint8Array;
   /** H as a version frame. */
   horizon(): Uint8Array;
+  /** All of the state but the entries, as a frame of kind 7: equal for equal states. Costs one pass over the writers. */
+  frontier(): Uint8Array;
   /** 16 bytes. */
   digest(): Uint8Array;
   /** 16 bytes. */
@@ -153,7 +169,7 @@ export interface EngineDictionary {
   /** The parts of a snapshot. */
   snapshot(options?: ExportOptions): Uint8Array[];
   /** The entries that arrived at `seq` or later, in order of arrival, as a frame of kind 4. */
-  changesSince(seq: number, options?: ExportOptions): Changes;
+  changesSince(seq: number, options?: ChangesOptions): Changes;
   /** The head of the arrival log: the number that the next arrival gets. */
   head(): number;
 

@@ -1,9 +1,10 @@
 /** The engine in plain TypeScript: what the others are tested against, and what runs where neither of them loads. */
 
-import { decodeFrame, encodeEntriesFrame, KIND } from "../codec/frame.ts";
+import { decodeFrame, encodeEntriesFrame, KIND, openFrame } from "../codec/frame.ts";
 import { columnsOfEntries, entriesOfColumns } from "./columns.ts";
 import type { Engine, ScratchMerge } from "./contract.ts";
 import { createScriptDictionary, lanesBytes } from "./script/dictionary.ts";
+import { checkNoDifference } from "./script/merge.ts";
 import { mergeEntries, scratchTarget, subtractLanes } from "./script/holdings.ts";
 
 /** An engine that needs nothing but the language. All its dictionaries live in the heap of the caller. */
@@ -27,7 +28,9 @@ function scratchMerge(
   driftMaxMs: number,
 ): ScratchMerge {
   const heldEntries = decodeFrame(held, [KIND.entries]).entries;
-  const incoming = decodeFrame(frame, MERGED_KINDS).entries;
+  const { header, readEntries } = openFrame(frame, MERGED_KINDS);
+  checkNoDifference(header);
+  const incoming = readEntries();
   const accepted = incoming.filter(({ stamp }) => stamp.millis <= now + driftMaxMs);
 
   const target = scratchTarget();

@@ -28,7 +28,8 @@ calls! {
     "get" get "has" has "delete" delete "create" create "close" close "set" set
     "writeAt" write_at "deletePrefix" delete_prefix "size" size "stampOf" stamp_of "scan" scan
     "begin" begin "commit" commit "rollback" rollback "merge" merge "refusals" refusals
-    "patch" patch "watch" watch "version" version "horizon" horizon "digest" digest
+    "patch" patch "watch" watch "version" version "horizon" horizon "frontier" frontier
+    "digest" digest
     "replicaId" replica_id "setSpareId" set_spare_id "delta" delta "snapshot" snapshot
     "changesSince" changes_since "head" head "journal" journal
     "isJournalBroken" is_journal_broken "replay" replay "setReplicaId" set_replica_id

@@ -55,14 +55,14 @@ pub struct Range<'a> {
 /// Time is an argument, in milliseconds since 1970. Bytes are those of docs/format.md.
 ///
 /// ```
-/// use lastwrite_core::{Dictionary, ExportOptions, Options, Parts, ReplicaId, Value};
+/// use lastwrite_core::{Dictionary, ExportOptions, MergeOptions, Options, Parts, ReplicaId, Value};
 ///
 /// let options = |id| Options { replica_id: ReplicaId([id; 16]), drift_max: 300_000, ..Options::default() };
 /// let (mut a, mut b) = (Dictionary::new(&options(1)), Dictionary::new(&options(2)));
 /// a.set("greeting", Value::text("hello"), 1_000)?;
 /// let mut parts = Parts::default();
 /// a.delta(None, &ExportOptions::default(), &mut parts)?;
-/// assert_eq!(b.merge(&parts.bytes, 1_000, false)?.applied, 1);
+/// assert_eq!(b.merge(&parts.bytes, 1_000, MergeOptions::default())?.applied, 1);
 /// assert_eq!(b.get("greeting"), Some(Value::text("hello")));
 /// assert_eq!(a.digest(), b.digest());
 /// # Ok::<(), lastwrite_core::Error>(())

@@ -95,6 +95,7 @@ pub fn scratch_merge(
     let mut held_chunk = Chunk::default();
     let held_checked = held.check(&mut held_chunk, |_, _| {})?;
     let frame = Frame::read(frame, &TO_MERGE)?;
+    frame.no_difference()?;
     let checked = frame.check(&mut chunk, |_, _| {})?;
     let mut dictionary = Dictionary::new(&Options { drift_max, ..Options::default() });
     let mut report = MergeReport::default();

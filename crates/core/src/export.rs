@@ -3,12 +3,15 @@
 use crate::block::{BLOCK_ENTRIES_MAX, BlockWriter, EntryBytes, shared_length};
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{self, CHANGES, DELTA, ENTRIES, Frame, SNAPSHOT, VERSION, field};
+use crate::frame::{
+    self, CHANGES, DELTA, DIFFERENCE, ENTRIES, FRONTIER, Frame, SNAPSHOT, TAINTED, VERSION, field,
+};
 use crate::hash::hash_of_bytes;
 use crate::order;
 use crate::records::{NodeDot, Record, Records};
 use crate::sort::{sort, sorted_places};
 use crate::stamp::{ReplicaId, Stamp, millis_of};
+use crate::told::{Known, Told};
 use crate::version::{NodeVector, Nodes, Runs, Seen, put_runs, put_vector};
 use crate::wire::put_varint;
 
@@ -68,6 +71,8 @@ struct Header<'a> {
     base: Option<&'a Frame<'a>>,
     end: bool,
     tainted: bool,
+    /// What it has of the state; all of it where there is none.
+    told: Option<&'a Told>,
 }
 
 impl Dictionary {
@@ -81,6 +86,15 @@ impl Dictionary {
     pub fn horizon(&self, out: &mut Vec<u8>) {
         out.clear();
         self.put_horizon_version(out);
+    }
+
+    /// Writes all of the state but the entries into `out`: what [`Self::changes_since`] can leave out for who has it. Equal states give equal bytes.
+    ///
+    /// Costs one pass over the writers.
+    pub fn frontier(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        let header = Header { kind: FRONTIER, base: None, end: true, tainted: false, told: None };
+        self.put_frame(&header, None, &[], out);
     }
 
     /// Writes every entry that `base` (a version; none: the empty one) has not seen into `out`, in parts.
@@ -132,12 +146,16 @@ impl Dictionary {
 
     /// Writes the entries that arrived at `seq` or later into `out`, as far as `part_bytes_max` goes, in order of arrival.
     ///
+    /// With `since`, a frontier of this dictionary that the receiver has adopted, the header has only what is not as there: a frame for
+    /// [`MergeOptions::difference`](crate::MergeOptions::difference). That costs a pass over the writers, and bytes for those that changed.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidArgument`] for a `seq` beyond the head or parts of no bytes; [`ErrorKind::TransactionOpen`].
+    /// [`ErrorKind::InvalidArgument`] for a `seq` beyond the head or parts of no bytes; those of reading a frontier; [`ErrorKind::TransactionOpen`].
     pub fn changes_since(
         &mut self,
         seq: u64,
+        since: Option<&[u8]>,
         options: &ExportOptions,
         out: &mut Vec<u8>,
     ) -> Result<Changes> {
@@ -149,6 +167,13 @@ impl Dictionary {
                 "the sequence number lies beyond the head of the arrival log",
             ));
         }
+        let told = match since {
+            None => None,
+            Some(bytes) => {
+                let known = Known::of(&Frame::read(bytes, &[FRONTIER])?, &self.nodes);
+                Some(Told::since(self, &known))
+            }
+        };
         let mut weigher = Weigher::new(options.part_bytes_max);
         let mut records = Vec::new();
         let mut next = self.head();
@@ -165,12 +190,9 @@ impl Dictionary {
         }
         let at_head = next == self.head();
         out.clear();
-        self.put_frame(
-            &Header { kind: CHANGES, base: None, end: at_head, tainted },
-            None,
-            &records,
-            out,
-        );
+        let header =
+            Header { kind: CHANGES, base: None, end: at_head, tainted, told: told.as_ref() };
+        self.put_frame(&header, None, &records, out);
         self.sent(&records);
         Ok(Changes { next, at_head })
     }
@@ -186,12 +208,9 @@ impl Dictionary {
         let (kept, withheld): (Vec<_>, Vec<_>) =
             records.iter().partition(|&&record| millis_of(self.records.hlc(record)) <= limit);
         out.clear();
-        self.put_frame(
-            &Header { kind: CHANGES, base: None, end: false, tainted: !withheld.is_empty() },
-            None,
-            &kept,
-            out,
-        );
+        let tainted = !withheld.is_empty();
+        let header = Header { kind: CHANGES, base: None, end: false, tainted, told: None };
+        self.put_frame(&header, None, &kept, out);
         self.sent(&kept);
     }
 
@@ -301,12 +320,8 @@ impl Dictionary {
             records
         };
         if options.part_bytes_max == u64::MAX {
-            self.put_frame(
-                &Header { kind, base, end: true, tainted },
-                None,
-                records,
-                &mut out.bytes,
-            );
+            let header = Header { kind, base, end: true, tainted, told: None };
+            self.put_frame(&header, None, records, &mut out.bytes);
             out.ends.push(out.bytes.len());
             self.sent(records);
             return;
@@ -320,6 +335,7 @@ impl Dictionary {
                 base,
                 end: cut == records.len() && number + 1 == cuts.len() as u64,
                 tainted,
+                told: None,
             };
             self.put_frame(
                 &header,
@@ -396,20 +412,26 @@ impl Dictionary {
     ) {
         let Self { records: store, nodes, seen, horizon, collected, table, writer, .. } = self;
         let start = out.len();
+        let end = header.end && (header.kind != FRONTIER || seen.has_exceptions());
+        let told = header.told;
         frame::begin(out, header.kind);
         table.start(nodes.len());
-        for node in nodes.sorted() {
-            if seen.vector(node) > 0
-                || horizon.get(node) > 0
-                || (header.end && seen.exceptions(node).is_some())
-            {
+        if let Some(told) = told {
+            told.use_nodes(table, nodes, end);
+        } else {
+            for node in nodes.sorted() {
+                if seen.vector(node) > 0
+                    || horizon.get(node) > 0
+                    || (end && seen.exceptions(node).is_some())
+                {
+                    table.use_node(node);
+                }
+            }
+            if let Some(node) = collected.and_then(|stamp| nodes.find(stamp.replica)) {
                 table.use_node(node);
             }
         }
         table.use_entries(store, records);
-        if let Some(node) = collected.and_then(|stamp| nodes.find(stamp.replica)) {
-            table.use_node(node);
-        }
         table.finish(nodes, header.base);
         put_replicas(out, table.ids.iter().copied());
         if let Some((id, number)) = part {
@@ -421,13 +443,16 @@ impl Dictionary {
         if let Some(base) = header.base {
             frame::put_field(out, field::BASE, |out| table.put_base(base, out));
         }
-        put_seen_vector(seen, table.indexed(), out);
-        table.put_horizon(horizon, *collected, out);
-        if header.end {
-            put_seen_end(seen, table.indexed(), out);
+        put_seen_vector(seen, table.indexed_of(told.map(|told| &*told.closed)), out);
+        let collected = told.map_or(*collected, |told| told.collected);
+        table.put_horizon(horizon, told.map(|told| &*told.horizon), collected, out);
+        if end {
+            put_seen_end(seen, table.indexed_of(told.map(|told| &*told.excepted)), out);
         }
-        if header.tainted {
-            out.extend_from_slice(&[field::FLAGS, 1, 1]);
+        let tainted = if header.tainted { TAINTED } else { 0 };
+        let difference = if told.is_some() { DIFFERENCE } else { 0 };
+        if tainted | difference > 0 {
+            out.extend_from_slice(&[field::FLAGS, 1, tainted | difference]);
         }
         out.push(0);
         table.put_entries(store, records, writer, out);
@@ -615,13 +640,25 @@ impl Table {
         self.used.iter().map(|&node| (self.index(node), node))
     }
 
-    /// Writes H and HS, if there is any.
-    pub fn put_horizon(&self, horizon: &NodeVector, collected: Option<Stamp>, out: &mut Vec<u8>) {
-        if horizon.is_empty() && collected.is_none() {
+    /// The same, of these nodes alone, which ascend by number.
+    pub fn indexed_of(&self, of: Option<&[u32]>) -> impl Iterator<Item = (u32, u32)> + Clone {
+        self.indexed()
+            .filter(move |(_, node)| of.is_none_or(|nodes| nodes.binary_search(node).is_ok()))
+    }
+
+    /// Writes H, of all nodes or of these, and HS, if there is any.
+    pub fn put_horizon(
+        &self,
+        horizon: &NodeVector,
+        of: Option<&[u32]>,
+        collected: Option<Stamp>,
+        out: &mut Vec<u8>,
+    ) {
+        if of.map_or(horizon.is_empty(), <[u32]>::is_empty) && collected.is_none() {
             return;
         }
         frame::put_field(out, field::HORIZON, |out| {
-            put_horizon(horizon, self.indexed(), out);
+            put_horizon(horizon, self.indexed_of(of), out);
             match collected {
                 None => out.push(0),
                 Some(stamp) => {

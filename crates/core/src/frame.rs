@@ -15,6 +15,7 @@ pub(crate) const VERSION: u8 = 3;
 pub(crate) const CHANGES: u8 = 4;
 pub(crate) const ENTRIES: u8 = 5;
 pub(crate) const JOURNAL: u8 = 6;
+pub(crate) const FRONTIER: u8 = 7;
 
 /// Fields of the header.
 pub(crate) mod field {
@@ -30,8 +31,12 @@ pub(crate) mod field {
     pub const ATTRIBUTES: u8 = 10;
 }
 
+/// The flag of an export from which entries were withheld.
+pub(crate) const TAINTED: u8 = 1;
 /// The flag of a journal that is part of a whole state.
 pub(crate) const WHOLE: u8 = 2;
+/// The flag of changes whose header leaves out what a frontier has.
+pub(crate) const DIFFERENCE: u8 = 4;
 /// The furthest place in the arrival log that a journal may name: what follows it can still be counted.
 const PLACE_MAX: u64 = (1 << 48) - 1;
 
@@ -59,6 +64,8 @@ pub(crate) struct Frame<'a> {
     pub collected: Option<(usize, u64)>,
     pub end: Option<RunsBytes<'a>>,
     pub tainted: bool,
+    /// The header of changes has only what a frontier of the sender has not.
+    pub difference: bool,
     /// A journal that is part of a whole state.
     pub whole: bool,
     /// Clock and floor of a journal.
@@ -123,6 +130,7 @@ impl<'a> Frame<'a> {
             collected: None,
             end: None,
             tainted: false,
+            difference: false,
             whole: false,
             clock: None,
             place: None,
@@ -131,8 +139,8 @@ impl<'a> Frame<'a> {
         };
         frame.read_fields(&mut reader)?;
         frame.blocks = reader.rest;
-        if kind == VERSION && !frame.blocks.is_empty() {
-            return Err(corrupt!("a version has entries"));
+        if matches!(kind, VERSION | FRONTIER) && !frame.blocks.is_empty() {
+            return Err(corrupt!("a version or frontier has entries"));
         }
         Ok(frame)
     }
@@ -155,7 +163,8 @@ impl<'a> Frame<'a> {
                 field::PART => matches!(self.kind, DELTA | SNAPSHOT),
                 field::BASE => self.kind == DELTA,
                 field::VECTOR | field::END => self.kind != ENTRIES,
-                field::HORIZON | field::FLAGS => !matches!(self.kind, VERSION | ENTRIES),
+                field::HORIZON => !matches!(self.kind, VERSION | ENTRIES),
+                field::FLAGS => !matches!(self.kind, VERSION | ENTRIES | FRONTIER),
                 field::CLOCK | field::PLACE | field::ATTRIBUTES => self.kind == JOURNAL,
                 _ => true,
             };
@@ -222,13 +231,21 @@ impl<'a> Frame<'a> {
             }
             field::END => {
                 let end = RunsBytes::read(reader, replicas, self.vector)?;
-                needed(!matches!(self.kind, VERSION | JOURNAL) || !end.is_empty())?;
+                needed(!matches!(self.kind, VERSION | JOURNAL | FRONTIER) || !end.is_empty())?;
                 self.end = Some(end);
             }
             field::FLAGS => {
-                self.whole = self.kind == JOURNAL;
-                self.tainted = !self.whole;
-                needed(reader.varint()? == if self.whole { u64::from(WHOLE) } else { 1 })?;
+                let known = match self.kind {
+                    JOURNAL => WHOLE,
+                    CHANGES => TAINTED | DIFFERENCE,
+                    _ => TAINTED,
+                };
+                let flags = reader.varint()?;
+                needed(flags > 0 && flags & !u64::from(known) == 0)?;
+                let has = |flag: u8| flags & u64::from(flag) != 0;
+                self.tainted = has(TAINTED);
+                self.whole = has(WHOLE);
+                self.difference = has(DIFFERENCE);
             }
             field::CLOCK => self.clock = Some((reader.u64()?, reader.u64()?)),
             field::PLACE => {
@@ -243,6 +260,19 @@ impl<'a> Frame<'a> {
                 needed(!reader.is_empty())?;
                 reader.rest = &[];
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses what can only be read by who has the rest of it.
+    pub fn no_difference(&self) -> Read<()> {
+        if self.difference {
+            return Err(const {
+                &Error::new(
+                    ErrorKind::UnsupportedFormat,
+                    "the frame is a difference, which only the session that it was made for can merge",
+                )
+            });
         }
         Ok(())
     }

@@ -6,9 +6,13 @@
 use crate::value::{FLOAT, INTEGER, NULL, TEXT, TRUE};
 use crate::{
     Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, KEY_BYTES_MAX, MILLIS_MAX,
-    MergeReport, Options, Parts, Range, ReplicaId, Result, Stamp, Value, Written, decode_number,
-    encode_number,
+    MergeOptions, MergeReport, Options, Parts, Range, ReplicaId, Result, Stamp, Value, Written,
+    decode_number, encode_number,
 };
+
+/// Bits of how to merge: the fields of [`MergeOptions`].
+const ADOPT: u64 = 1;
+const DIFFERENCE: u64 = 4;
 
 /// Bytes that the body of a [`Desk`] holds.
 pub const BODY_BYTES: usize = 64 * 1024;
@@ -422,12 +426,11 @@ impl Host {
     /// Answers three bits (complete, cloned, patched), and as numbers how many entries were applied, ignored, refused.
     #[inline]
     pub fn merge(&mut self, request: &Request<'_>) -> Result<Answer> {
-        let [now, adopt, ..] = request.desk.numbers;
-        let report = open(&mut self.slots, request.handle)?.merge(
-            request.input,
-            integer(now),
-            adopt != 0.0,
-        )?;
+        let [now, how, ..] = request.desk.numbers;
+        let how = integer(how);
+        let options = MergeOptions { adopt: how & ADOPT != 0, difference: how & DIFFERENCE != 0 };
+        let report =
+            open(&mut self.slots, request.handle)?.merge(request.input, integer(now), options)?;
         Ok(self.reported(&report))
     }
 
@@ -462,6 +465,14 @@ impl Host {
     pub fn horizon(&mut self, request: &Request<'_>) -> Result<Answer> {
         self.ask(request, |dictionary, out| {
             dictionary.horizon(out);
+            Ok(())
+        })
+    }
+
+    /// As [`Dictionary::frontier`].
+    pub fn frontier(&mut self, request: &Request<'_>) -> Result<Answer> {
+        self.ask(request, |dictionary, out| {
+            dictionary.frontier(out);
             Ok(())
         })
     }
@@ -506,12 +517,13 @@ impl Host {
         Ok(Answer::Bytes)
     }
 
-    /// Answers a frame, and as numbers the next place, and 1 at the head.
+    /// Answers a frame, and as numbers the next place, and 1 at the head. The input is a frontier where a number says so.
     pub fn changes_since(&mut self, request: &Request<'_>) -> Result<Answer> {
-        let [_, _, seq, ..] = request.desk.numbers;
+        let [_, _, seq, has_since, ..] = request.desk.numbers;
         self.begin_answer();
         let changes = open(&mut self.slots, request.handle)?.changes_since(
             whole(seq)?,
+            (has_since != 0.0).then_some(request.input),
             &request.export_options()?,
             &mut self.answer.bytes,
         )?;
@@ -713,7 +725,7 @@ impl Host {
     }
 }
 
-/// The limits of an export as they#[inline]
+#[inline]
 fn halves(input: &[u8], length: u64) -> Result<(&[u8], &[u8])> {
     usize::try_from(length)
         .ok()

@@ -7,8 +7,8 @@ use crate::export::{Parts, check_part_bytes, put_replicas, put_seen_end, put_see
 use crate::frame::{self, Checked, ENTRIES, Frame, JOURNAL, WHOLE, field};
 use crate::merge::{BATCH, FrameNodes};
 use crate::records::{Fields, NodeDot, Record};
-use crate::stamp::{ReplicaId, Stamp};
-use crate::version::{NodeVector, Seen};
+use crate::stamp::ReplicaId;
+use crate::told::{Known, Told};
 use crate::wire::put_varint;
 
 /// How to write a journal.
@@ -30,22 +30,18 @@ impl Default for JournalOptions {
 #[derive(Debug, Default)]
 pub(crate) struct Mark {
     pub place: u64,
-    seen: Seen,
-    horizon: NodeVector,
-    collected: Option<Stamp>,
+    known: Known,
     clock: u64,
     floor: u64,
     own: u32,
 }
 
-/// What a journal tells besides entries and clock.
-#[derive(Default)]
-struct Told<'a> {
-    /// The nodes whose closed counters it has, and those whose exceptions.
-    closed: Vec<u32>,
-    excepted: Vec<u32>,
-    horizon: bool,
+/// What a journal is made of besides its entries and the clock.
+struct Header<'a> {
+    told: &'a Told,
     attributes: &'a [u8],
+    is_whole: bool,
+    place: u64,
 }
 
 impl Dictionary {
@@ -75,15 +71,18 @@ impl Dictionary {
         let nothing = Mark::default();
         let mark = self.mark.as_ref().filter(|_| !options.whole);
         let from = mark.unwrap_or(&nothing);
-        let (closed, excepted) = self.seen.differences(&from.seen);
-        let mut horizon = self.collected != from.collected;
-        self.horizon.differences(&from.horizon, |_| horizon = true);
-        let mut told = Told { closed, excepted, horizon, attributes };
+        let mut told = Told::since(self, &from.known);
+        if !told.horizon.is_empty() || told.collected.is_some() {
+            // Of H and HS a journal tells all or nothing.
+            told.horizon = self.horizon.iter().map(|(node, _)| node).collect();
+            told.collected = self.collected;
+        }
         let records: Vec<Record> =
             self.records.arrivals_since(from.place).map(|(_, record)| record).collect();
         let is_same = mark.is_some()
             && records.is_empty()
             && told.is_nothing()
+            && attributes.is_empty()
             && (from.clock, from.floor, from.own) == (self.clock, self.floor, self.own);
         if is_same {
             return Ok(());
@@ -93,13 +92,14 @@ impl Dictionary {
         } else {
             vec![records.len()]
         };
-        let mut start = 0;
+        let (mut start, mut attributes) = (0, attributes);
         for cut in cuts {
             let place = self.head() - (records.len() - start) as u64;
-            self.put_journal(&told, options.whole, place, &records[start..cut], &mut out.bytes);
+            let header = Header { told: &told, attributes, is_whole: options.whole, place };
+            self.put_journal(&header, &records[start..cut], &mut out.bytes);
             out.ends.push(out.bytes.len());
             start = cut;
-            told = Told::default();
+            (told, attributes) = (Told::default(), &[]);
         }
         self.is_journal_broken = false;
         self.set_mark();
@@ -162,52 +162,32 @@ impl Dictionary {
     }
 
     fn set_mark(&mut self) {
-        let mark = self.mark.get_or_insert_default();
+        let mut mark = self.mark.take().unwrap_or_default();
+        mark.known.copy(self);
         mark.place = self.records.head();
-        mark.seen.copy(&self.seen);
-        mark.horizon.copy(&self.horizon);
-        mark.collected = self.collected;
-        mark.clock = self.clock;
-        mark.floor = self.floor;
-        mark.own = self.own;
+        (mark.clock, mark.floor, mark.own) = (self.clock, self.floor, self.own);
+        self.mark = Some(mark);
     }
 
     fn put_journal(
         &mut self,
-        told: &Told<'_>,
-        is_whole: bool,
-        place: u64,
+        &Header { told, attributes, is_whole, place }: &Header<'_>,
         records: &[Record],
         out: &mut Vec<u8>,
     ) {
         let Self { records: store, nodes, seen, table, writer, .. } = self;
-        let has_exceptions = |node: u32| seen.exceptions(node).is_some();
-        let collected = self.collected.filter(|_| told.horizon);
         let start = out.len();
         frame::begin(out, JOURNAL);
         table.start(nodes.len());
         table.use_node(self.own);
-        told.closed.iter().for_each(|&node| table.use_node(node));
-        let excepted = told.excepted.iter().copied().filter(|&node| has_exceptions(node));
-        excepted.for_each(|node| table.use_node(node));
-        if told.horizon {
-            self.horizon.iter().for_each(|(node, _)| table.use_node(node));
-        }
-        if let Some(node) = collected.and_then(|stamp| nodes.find(stamp.replica)) {
-            table.use_node(node);
-        }
+        told.use_nodes(table, nodes, true);
         table.use_entries(store, records);
         table.finish(nodes, None);
         put_replicas(out, table.ids.iter().copied());
-        let is_in = |list: &[u32], node| list.binary_search(&node).is_ok();
-        let closed = table.indexed().filter(|&(_, node)| is_in(&told.closed, node));
-        put_seen_vector(seen, closed, out);
-        if told.horizon {
-            table.put_horizon(&self.horizon, collected, out);
-        }
-        let excepted = table.indexed().filter(|&(_, node)| is_in(&told.excepted, node));
-        if excepted.clone().any(|(_, node)| has_exceptions(node)) {
-            put_seen_end(seen, excepted, out);
+        put_seen_vector(seen, table.indexed_of(Some(&told.closed)), out);
+        table.put_horizon(&self.horizon, Some(&told.horizon), told.collected, out);
+        if !told.excepted.is_empty() {
+            put_seen_end(seen, table.indexed_of(Some(&told.excepted)), out);
         }
         if is_whole {
             out.extend_from_slice(&[field::FLAGS, 1, WHOLE]);
@@ -220,8 +200,8 @@ impl Dictionary {
             put_varint(out, u64::from(table.index(self.own)));
             put_varint(out, place);
         });
-        if !told.attributes.is_empty() {
-            frame::put_field(out, field::ATTRIBUTES, |out| out.extend_from_slice(told.attributes));
+        if !attributes.is_empty() {
+            frame::put_field(out, field::ATTRIBUTES, |out| out.extend_from_slice(attributes));
         }
         out.push(0);
         table.put_entries(store, records, writer, out);
@@ -289,14 +269,5 @@ impl Dictionary {
         self.join_horizon(frame, nodes);
         self.is_journal_broken = was_broken;
         (self.clock, self.floor) = (clock, floor);
-    }
-}
-
-impl Told<'_> {
-    fn is_nothing(&self) -> bool {
-        self.closed.is_empty()
-            && self.excepted.is_empty()
-            && !self.horizon
-            && self.attributes.is_empty()
     }
 }

@@ -23,6 +23,7 @@ mod ranges;
 mod records;
 mod sort;
 mod stamp;
+mod told;
 pub mod value;
 mod version;
 mod wire;
@@ -35,6 +36,6 @@ pub use entries::{
 pub use error::{Error, ErrorKind, Result};
 pub use export::{Changes, ExportOptions, Parts};
 pub use journal::JournalOptions;
-pub use merge::MergeReport;
+pub use merge::{MergeOptions, MergeReport};
 pub use stamp::{COUNTER_MAX, Dot, MILLIS_MAX, ReplicaId, Stamp};
 pub use value::{Value, decode_number, encode_number};

@@ -21,6 +21,15 @@ const PART_RUNS_MAX: usize = 1_024;
 /// Entries that are looked up together, so that memory answers them side by side.
 pub(crate) const BATCH: usize = 32;
 
+/// What the caller of a merge answers for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MergeOptions {
+    /// What changes start from is in the own version.
+    pub adopt: bool,
+    /// The frame may tell only what is not as in a frontier, which was adopted here.
+    pub difference: bool,
+}
+
 /// What a merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MergeReport {
@@ -124,16 +133,24 @@ impl<'a> FrameNodes<'a> {
 impl Dictionary {
     /// Merges a delta, a snapshot or changes.
     ///
-    /// `adopt`: the caller knows that what the changes start from is in the own version. Costs about one look into the table an entry.
+    /// Costs about one look into the table an entry.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CorruptBytes`], [`ErrorKind::UnsupportedFormat`], [`ErrorKind::TooLarge`]; [`ErrorKind::ReceiverBelowHorizon`] and
+    /// [`ErrorKind::CorruptBytes`], [`ErrorKind::UnsupportedFormat`] (for a difference, too, that `options` do not speak of), [`ErrorKind::TooLarge`]; [`ErrorKind::ReceiverBelowHorizon`] and
     /// [`ErrorKind::SenderBelowHorizon`] tell who has to re-read; [`ErrorKind::ClockDrift`] when the greatest collected stamp lies beyond the limit;
     /// [`ErrorKind::TransactionOpen`]. Nothing changes then.
-    pub fn merge(&mut self, bytes: &[u8], now: u64, adopt: bool) -> Result<MergeReport> {
+    pub fn merge(
+        &mut self,
+        bytes: &[u8],
+        now: u64,
+        MergeOptions { adopt, difference }: MergeOptions,
+    ) -> Result<MergeReport> {
         self.no_transaction()?;
         let frame = Frame::read(bytes, &[DELTA, SNAPSHOT, CHANGES])?;
+        if !difference {
+            frame.no_difference()?;
+        }
         let own_index = frame.replicas.binary_search(&self.replica_id().0).ok();
         let mut suspects = Suspects::default();
         let mut chunk = core::mem::take(&mut self.chunk);
@@ -233,7 +250,8 @@ impl Dictionary {
                 "the sender collected tombstones that this replica has not seen; re-read from a snapshot",
             ));
         }
-        if !self.horizon.is_empty() {
+        // Of a difference the caller has seen the whole.
+        if !self.horizon.is_empty() && !frame.difference {
             let sender = SenderVersion::of(frame);
             if !self
                 .horizon
@@ -601,7 +619,8 @@ impl Dictionary {
                     self.seen.except(node, first, last);
                 });
             }
-            return may || self.has_version(&SenderVersion::of(frame));
+            // A difference does not tell the sender's version to who does not adopt it.
+            return may || (!frame.difference && self.has_version(&SenderVersion::of(frame)));
         };
         let (complete, tainted) = self.remember(frame, id, number, tainted);
         let Some(version) = complete else {

@@ -3,7 +3,10 @@
 mod common;
 
 use common::oracle::Oracle;
-use common::{delta, digest_of, id, integer, open, options, pull, rows, snapshot, state, version};
+use common::{
+    ADOPTING, PLAIN, delta, digest_of, id, integer, open, options, pull, rows, snapshot, state,
+    version,
+};
 use lastwrite_core::{
     COUNTER_MAX, Dictionary, Dot, Error, ErrorKind, ExportOptions, MILLIS_MAX, Options, Parts,
     Range, Stamp, Value, VersionOrder, compare_versions, decode_entries, encode_entries,
@@ -97,8 +100,8 @@ fn long_run(seed: u64, scans_from: u64) {
                 let export = ExportOptions { part_bytes_max: 4_000, ..ExportOptions::default() };
                 let mut frame = Vec::new();
                 let changes =
-                    dictionary.changes_since(place, &export, &mut frame).expect("a place");
-                follower.merge(&frame, now, true).expect("changes");
+                    dictionary.changes_since(place, None, &export, &mut frame).expect("a place");
+                follower.merge(&frame, now, ADOPTING).expect("changes");
                 place = changes.next;
             }
         }
@@ -126,9 +129,9 @@ fn long_run(seed: u64, scans_from: u64) {
     loop {
         let mut frame = Vec::new();
         let changes = dictionary
-            .changes_since(place, &ExportOptions::default(), &mut frame)
+            .changes_since(place, None, &ExportOptions::default(), &mut frame)
             .expect("a place");
-        follower.merge(&frame, NOW, true).expect("changes");
+        follower.merge(&frame, NOW, ADOPTING).expect("changes");
         place = changes.next;
         if changes.at_head {
             break;
@@ -209,7 +212,7 @@ fn a_clock_at_its_end_stays_there() {
     dictionary.set("other", NULL, MILLIS_MAX).expect("a key");
     assert_eq!(dictionary.stamp_of("other").map(|stamp| stamp.hlc), Some(u64::MAX));
     let mut other = open(2);
-    other.merge(&delta(&mut dictionary, None), MILLIS_MAX, false).expect("the last stamps");
+    other.merge(&delta(&mut dictionary, None), MILLIS_MAX, PLAIN).expect("the last stamps");
     assert_eq!(other.digest(), dictionary.digest());
 }
 
@@ -234,7 +237,7 @@ fn merges_of_many_entries_are_looked_up_in_batches() {
     let report = pull(&mut other, &mut dictionary, NOW);
     assert_eq!((report.applied, report.ignored, report.patched), (200, 0, true));
     let whole = snapshot(&mut dictionary);
-    assert_eq!(other.merge(&whole, NOW, false).expect("a snapshot").ignored, 40_100);
+    assert_eq!(other.merge(&whole, NOW, PLAIN).expect("a snapshot").ignored, 40_100);
     assert_eq!(snapshot(&mut other), whole);
 }
 
@@ -252,13 +255,13 @@ fn sixty_four_incomplete_deltas_are_remembered_and_the_oldest_is_forgotten() {
         sender.delta(None, &export, &mut parts).expect("no base");
         assert_eq!(parts.iter().count(), 2);
         assert_eq!(parts.clone().iter().map(<[u8]>::len).sum::<usize>(), parts.bytes.len());
-        receiver.merge(parts.iter().next().expect("a part"), NOW, false).expect("a part");
+        receiver.merge(parts.iter().next().expect("a part"), NOW, PLAIN).expect("a part");
         all.push(parts);
     }
     // Of 1 and 2 the first part was forgotten, so the last one does not complete them; of 66 it does.
     for (at, is_adopted) in [(0, false), (65, true)] {
         let last = all[at].iter().last().expect("a part").to_vec();
-        let report = receiver.merge(&last, NOW, false).expect("a part");
+        let report = receiver.merge(&last, NOW, PLAIN).expect("a part");
         assert!(report.complete, "both dots are there, as exceptions or in the vector");
         let number = u8::try_from(at + 1).expect("small");
         let mut names_both = open(number);
@@ -287,7 +290,7 @@ fn a_part_that_would_make_too_many_runs_is_not_remembered() {
     let mut receiver = open(2);
     // 1,050 parts that do not touch: the last 26 of them are not remembered.
     for part in parts.iter().step_by(2).chain(parts.iter().skip(1).step_by(2)) {
-        receiver.merge(part, NOW, false).expect("a part");
+        receiver.merge(part, NOW, PLAIN).expect("a part");
     }
     assert_eq!(receiver.digest(), sender.digest(), "all entries are there");
     receiver.collect_tombstones(&version(&sender), NOW).expect("a version");
@@ -299,7 +302,7 @@ fn a_part_that_would_make_too_many_runs_is_not_remembered() {
         "but the sender's vector was not adopted, so no horizon is raised"
     );
     for part in &parts {
-        receiver.merge(part, NOW, false).expect("a part");
+        receiver.merge(part, NOW, PLAIN).expect("a part");
     }
     receiver.collect_tombstones(&version(&sender), NOW).expect("a version");
     receiver.horizon(&mut horizon);
@@ -318,7 +321,7 @@ fn a_refused_part_forgets_its_delta() {
     let export = ExportOptions { part_bytes_max: 1, ..ExportOptions::default() };
     sender.delta(None, &export, &mut parts).expect("no base");
     for part in parts.iter() {
-        assert_eq!(kind(receiver.merge(part, NOW, false)), Some(ErrorKind::ReceiverBelowHorizon));
+        assert_eq!(kind(receiver.merge(part, NOW, PLAIN)), Some(ErrorKind::ReceiverBelowHorizon));
     }
     assert_eq!(state(&mut receiver), state(&mut open(2)));
 }
@@ -389,11 +392,11 @@ fn errors_say_what_they_are() {
     let export = ExportOptions::default();
     let all = [
         kind(dictionary.begin()),
-        kind(dictionary.merge(&[], NOW, false)),
+        kind(dictionary.merge(&[], NOW, PLAIN)),
         kind(dictionary.reread(&[], NOW)),
         kind(dictionary.delta(None, &export, &mut parts)),
         kind(dictionary.snapshot(&export, &mut parts)),
-        kind(dictionary.changes_since(0, &export, &mut out)),
+        kind(dictionary.changes_since(0, None, &export, &mut out)),
         kind(dictionary.collect_tombstones(&[], NOW)),
         kind(dictionary.restamp(NOW)),
         kind(dictionary.entries_by_hash(&[0; 16], &[], &export, &mut out)),
@@ -419,7 +422,7 @@ fn errors_say_what_they_are() {
     for (number, (kind, code)) in (1..).zip(kinds) {
         assert_eq!((kind.number(), kind.code()), (number, code));
     }
-    let error = dictionary.merge(&[], NOW, false).expect_err("no frame");
+    let error = dictionary.merge(&[], NOW, PLAIN).expect_err("no frame");
     assert!(error.to_string().starts_with("corrupt-bytes: "), "{error}");
     let _: &dyn std::error::Error = &error;
     assert_eq!(format!("{:?}", id(0xab)), format!("{}ab", "00".repeat(15)));
@@ -434,7 +437,7 @@ fn versions_compare_as_sets_of_dots() {
     a.set("y", NULL, 1_000).expect("a key");
     let second = version(&a);
     let gap = delta(&mut a, Some(&first));
-    b.merge(&gap, NOW, false).expect("a delta");
+    b.merge(&gap, NOW, PLAIN).expect("a delta");
     let exception = version(&b);
     let order = |a: &[u8], b: &[u8]| compare_versions(a, b).expect("versions");
     assert_eq!(order(&first, &second), VersionOrder::Before);
@@ -459,13 +462,13 @@ fn exports_withhold_stamps_beyond_the_limit_in_every_call() {
     dictionary.entries_by_hash(&[1; 16], &wanted, &export, &mut out).expect("hashes");
     assert_eq!(rows(&out).len(), 1);
     let mut other = open(2);
-    let report = other.merge(&out, NOW, true).expect("changes");
+    let report = other.merge(&out, NOW, ADOPTING).expect("changes");
     assert_eq!((report.applied, report.complete), (1, false));
     dictionary
         .entries_by_hash(&[1; 16], &wanted, &ExportOptions::default(), &mut out)
         .expect("hashes");
     assert_eq!(rows(&out).len(), 2);
-    dictionary.changes_since(0, &export, &mut out).expect("a place");
+    dictionary.changes_since(0, None, &export, &mut out).expect("a place");
     assert_eq!(rows(&out).len(), 1);
 }
 
@@ -520,7 +523,7 @@ fn scratch_merges_agree_with_dictionaries() {
     let scratch =
         scratch_merge(&held, &frame, NOW, common::DRIFT_MAX, &mut winners).expect("frames");
     let before = a.digest();
-    let report = a.merge(&frame, NOW, false).expect("a delta");
+    let report = a.merge(&frame, NOW, PLAIN).expect("a delta");
     assert_eq!((scratch.refused, report.refused), (1, 1));
     assert_eq!(
         u32::from_le_bytes(winners[..4].try_into().expect("a count")) as usize,

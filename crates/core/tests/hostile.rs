@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    delta, digest_of, id, journal_of, open, options, rows, seal, snapshot, state, version,
-    whole_journal,
+    ADOPTING, PLAIN, delta, digest_of, id, journal_of, open, options, rows, seal, snapshot, state,
+    version, whole_journal,
 };
 use lastwrite_core::{
     Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, Parts, Stamp, Value,
@@ -61,7 +61,7 @@ fn frames() -> Vec<Vec<u8>> {
     b.delete_prefix("nothing/", 1_103).expect("a prefix");
     // An exception, as what lies before it is missing; and origins.
     let gap = delta(&mut b, Some(&base));
-    a.merge(&gap, NOW, false).expect("a delta");
+    a.merge(&gap, NOW, PLAIN).expect("a delta");
     a.set("own", Value::text("beside an exception"), 1_104).expect("a key");
     let mut parts = Parts::default();
     let other = {
@@ -82,7 +82,7 @@ fn frames() -> Vec<Vec<u8>> {
         frames.extend(parts.iter().map(<[u8]>::to_vec));
     }
     let mut out = Vec::new();
-    c.changes_since(0, &ExportOptions::default(), &mut out).expect("a place");
+    c.changes_since(0, None, &ExportOptions::default(), &mut out).expect("a place");
     frames.push(out.clone());
     let mut columns = Vec::new();
     decode_entries(&out, &mut columns).expect("a frame");
@@ -132,7 +132,7 @@ impl Victim {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ErrorKind> {
         let mut out = Vec::new();
         let mut parts = Parts::default();
-        let merged = self.dictionary.merge(bytes, NOW, true).map(|_| ()).map_err(|error| {
+        let merged = self.dictionary.merge(bytes, NOW, ADOPTING).map(|_| ()).map_err(|error| {
             assert!(is_expected(&error), "{error}");
             error.kind
         });
@@ -239,7 +239,7 @@ fn every_flipped_bit_is_refused_or_gives_a_valid_frame() {
             let mut flipped = frame.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                victim.dictionary.merge(&flipped, NOW, true).map_err(|error| error.kind),
+                victim.dictionary.merge(&flipped, NOW, ADOPTING).map_err(|error| error.kind),
                 Err(ErrorKind::CorruptBytes)
             );
             seal(&mut flipped);
@@ -318,7 +318,7 @@ fn nesting_is_taken_to_64_and_refused_beyond() {
         let mut payload = [1, 11].repeat(depth - 1);
         payload.push(0);
         assert_eq!(
-            open(1).merge(&text_entry(11, &payload), NOW, false).is_ok(),
+            open(1).merge(&text_entry(11, &payload), NOW, PLAIN).is_ok(),
             expected,
             "{depth} arrays"
         );
@@ -326,7 +326,7 @@ fn nesting_is_taken_to_64_and_refused_beyond() {
     // A million deep does not fit a value: refused for its length, and not followed either.
     let payload = [1, 11].repeat(1_000_000);
     assert_eq!(
-        open(1).merge(&text_entry(11, &payload), NOW, false).map_err(|error| error.kind),
+        open(1).merge(&text_entry(11, &payload), NOW, PLAIN).map_err(|error| error.kind),
         Err(ErrorKind::CorruptBytes)
     );
 }
@@ -334,14 +334,14 @@ fn nesting_is_taken_to_64_and_refused_beyond() {
 #[test]
 fn values_are_taken_to_a_mebibyte_and_refused_beyond() {
     let longest = vec![b'v'; (1 << 20) - 1];
-    assert!(open(1).merge(&text_entry(6, &longest), NOW, false).is_ok());
+    assert!(open(1).merge(&text_entry(6, &longest), NOW, PLAIN).is_ok());
     let longer = vec![b'v'; 1 << 20];
     assert_eq!(
-        open(1).merge(&text_entry(6, &longer), NOW, false).map_err(|error| error.kind),
+        open(1).merge(&text_entry(6, &longer), NOW, PLAIN).map_err(|error| error.kind),
         Err(ErrorKind::CorruptBytes)
     );
     let mut dictionary = open(1);
-    dictionary.merge(&text_entry(6, &longest), NOW, false).expect("sound");
+    dictionary.merge(&text_entry(6, &longest), NOW, PLAIN).expect("sound");
     assert_eq!(rows(&snapshot(&mut dictionary))[0].payload.len(), longest.len());
 }
 
@@ -354,7 +354,7 @@ fn a_block_that_is_not_full_is_the_last_one() {
     two.extend_from_slice(&[0; 4]);
     seal(&mut two);
     assert_eq!(
-        open(1).merge(&two, NOW, false).map_err(|error| error.kind),
+        open(1).merge(&two, NOW, PLAIN).map_err(|error| error.kind),
         Err(ErrorKind::CorruptBytes)
     );
 }
@@ -370,8 +370,8 @@ fn own_frames_are_never_refused() {
     let whole = snapshot(&mut dictionary);
     assert!(whole.len() < 9_000 * 60, "keys share what they may: {}", whole.len());
     let mut other = open(2);
-    other.merge(&whole, NOW, false).expect("an own snapshot");
-    other.merge(&delta(&mut dictionary, None), NOW, false).expect("an own delta");
+    other.merge(&whole, NOW, PLAIN).expect("an own snapshot");
+    other.merge(&delta(&mut dictionary, None), NOW, PLAIN).expect("an own delta");
     assert_eq!(snapshot(&mut other), whole);
 
     let mut many = open(3);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    delta, digest_of, id, journal, journal_of, open, options, rows, snapshot, version,
+    PLAIN, delta, digest_of, id, journal, journal_of, open, options, rows, snapshot, version,
     whole_journal,
 };
 use lastwrite_core::{
@@ -171,7 +171,7 @@ impl World {
                 let Some(mut copy) = self.replayed() else { return };
                 copy.set(key, Value::text("by the copy"), now).expect("a key");
                 let frame = delta(&mut copy, None);
-                if let Ok(report) = self.replica.merge(&frame, now + 20_000_000, false) {
+                if let Ok(report) = self.replica.merge(&frame, now + 20_000_000, PLAIN) {
                     // Which of the dots the copy had is told by what happens: no model of it here.
                     self.broken = self.replica.is_journal_broken();
                     self.renew_spare(report.cloned);
@@ -218,7 +218,7 @@ impl World {
     fn merge(&mut self, frame: &[u8]) {
         let since = self.since_mark();
         let horizon = horizon(&self.replica);
-        let Ok(report) = self.replica.merge(frame, self.now, false) else { return };
+        let Ok(report) = self.replica.merge(frame, self.now, PLAIN) else { return };
         if report.cloned {
             self.broken = self.replica.is_journal_broken();
         } else if horizon != self::horizon(&self.replica) {
@@ -231,7 +231,7 @@ impl World {
         let base = version(&self.peers[peer]);
         let frame = delta(&mut self.replica, Some(&base));
         // A peer below the horizon, or one whose clock is behind: as it may be.
-        let _ = self.peers[peer].merge(&frame, self.now, false);
+        let _ = self.peers[peer].merge(&frame, self.now, PLAIN);
     }
 
     fn collect(&mut self, at: usize) {
@@ -260,7 +260,7 @@ impl World {
         let Some(mark) = self.mark else { return Vec::new() };
         let mut frame = Vec::new();
         let export = ExportOptions::default();
-        self.replica.changes_since(mark, &export, &mut frame).expect("a place");
+        self.replica.changes_since(mark, None, &export, &mut frame).expect("a place");
         rows(&frame)
     }
 
@@ -314,7 +314,7 @@ impl World {
         assert_eq!(replayed.head(), self.replica.head());
         let changes = |replica: &mut Dictionary| {
             let mut frame = Vec::new();
-            replica.changes_since(0, &ExportOptions::default(), &mut frame).expect("a place");
+            replica.changes_since(0, None, &ExportOptions::default(), &mut frame).expect("a place");
             frame
         };
         // Exports raise the floor, which only one of both may not do: so the copies of both are looked at.

@@ -5,7 +5,9 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::oracle::{Oracle, Write};
-use common::{State, delta, digest_of, open, options, pull, rows, snapshot, state, version};
+use common::{
+    FOLLOWING, PLAIN, State, delta, digest_of, open, options, pull, rows, snapshot, state, version,
+};
 use lastwrite_core::{Dictionary, ExportOptions, Range, ReplicaId, Stamp, Value};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -92,6 +94,8 @@ struct Replica {
     before: Option<(Oracle, State)>,
     /// One who reads the log, and where he is.
     follower: Dictionary,
+    /// What the follower adopted last.
+    frontier: Option<Vec<u8>>,
     place: u64,
     /// Versions with the snapshots of then.
     remembered: Vec<(Vec<u8>, Vec<u8>)>,
@@ -104,6 +108,7 @@ impl World {
             oracle: Oracle::default(),
             before: None,
             follower: open(number + 50),
+            frontier: None,
             place: 0,
             remembered: Vec::new(),
         };
@@ -202,11 +207,11 @@ impl World {
         let base = version(&self.replicas[to].dictionary);
         let frame = delta(&mut self.replicas[from].dictionary, Some(&base));
         let target = &mut self.replicas[to];
-        let report = target.dictionary.merge(&frame, self.now, false).expect("a delta");
+        let report = target.dictionary.merge(&frame, self.now, PLAIN).expect("a delta");
         assert!(report.complete && !report.cloned);
         target.oracle.join(&oracle);
         assert_eq!(
-            target.dictionary.merge(&frame, self.now, false).expect("again").applied,
+            target.dictionary.merge(&frame, self.now, PLAIN).expect("again").applied,
             0,
             "merging is idempotent"
         );
@@ -278,9 +283,9 @@ impl Replica {
             let mut frame = Vec::new();
             let changes = self
                 .dictionary
-                .changes_since(self.place, &options, &mut frame)
+                .changes_since(self.place, self.frontier.as_deref(), &options, &mut frame)
                 .expect("a place of the log");
-            self.follower.merge(&frame, now, true).expect("changes");
+            self.follower.merge(&frame, now, FOLLOWING).expect("changes");
             assert!(changes.next > self.place || changes.at_head);
             self.place = changes.next;
             if changes.at_head {
@@ -293,6 +298,12 @@ impl Replica {
             "a follower of the log misses nothing"
         );
         assert_eq!(self.place, self.dictionary.head());
+        assert_eq!(version(&self.follower), version(&self.dictionary));
+        let frontier = self.frontier.get_or_insert_default();
+        self.dictionary.frontier(frontier);
+        let mut followed = Vec::new();
+        self.follower.frontier(&mut followed);
+        assert_eq!(&followed, frontier, "all that is no entry came along");
     }
 
     fn delta_since(&mut self, index: Index, now: u64) {
@@ -310,7 +321,7 @@ impl Replica {
             );
         }
         let mut behind = Dictionary::load(&options(98), &[then]).expect("a snapshot");
-        behind.merge(&frame, now, false).expect("a delta");
+        behind.merge(&frame, now, PLAIN).expect("a delta");
         assert_eq!(
             behind.digest(),
             self.dictionary.digest(),
@@ -385,10 +396,10 @@ proptest! {
         let frames: Vec<Vec<u8>> = sources.iter_mut().map(|source| delta(source, None)).collect();
         let (mut forward, mut shuffled) = (open(8), open(9));
         for frame in &frames {
-            forward.merge(frame, 1_000, false).expect("a delta");
+            forward.merge(frame, 1_000, PLAIN).expect("a delta");
         }
         for at in order.iter().chain(&order) {
-            shuffled.merge(&frames[*at], 1_000, false).expect("a delta");
+            shuffled.merge(&frames[*at], 1_000, PLAIN).expect("a delta");
         }
         prop_assert_eq!(snapshot(&mut forward), snapshot(&mut shuffled));
         let mut joined = open(10);

@@ -6,7 +6,9 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{delta, id, integer, open, options, pull, rows, seal, snapshot, version};
+use common::{
+    ADOPTING, PLAIN, delta, id, integer, open, options, pull, rows, seal, snapshot, version,
+};
 use lastwrite_core::{
     Dictionary, ErrorKind, ExportOptions, Options, Parts, Value, decode_entries, encode_entries,
     scratch_merge,
@@ -74,7 +76,7 @@ fn assert_bounded(bytes: &[u8]) {
             bytes.len()
         );
     };
-    check("merge", extra(|| dictionary.merge(bytes, NOW, true).is_err()));
+    check("merge", extra(|| dictionary.merge(bytes, NOW, ADOPTING).is_err()));
     check("reread", extra(|| dictionary.reread(&[bytes], NOW).is_err()));
     check("collect", extra(|| dictionary.collect_tombstones(bytes, NOW).is_err()));
     check(
@@ -205,7 +207,7 @@ fn large_frames_that_end_in_an_error_take_at_most_four_times_their_bytes() {
     let mut receiver = open(4);
     dictionary.collect_tombstones(&version(&dictionary), NOW).expect("a version");
     let below = snapshot(&mut dictionary);
-    let (refused, extra) = extra(|| receiver.merge(&below, NOW, false).map_err(|error| error.kind));
+    let (refused, extra) = extra(|| receiver.merge(&below, NOW, PLAIN).map_err(|error| error.kind));
     assert_eq!(refused, Err(ErrorKind::ReceiverBelowHorizon));
     assert!(extra <= 4 * below.len() + MIB);
 }
@@ -244,7 +246,7 @@ fn frames_that_expand_above_64_times_their_bytes_are_too_large() {
     for entries in [largest + 1, 4_096] {
         let bytes = expanding(entries);
         let (refused, extra) =
-            extra(|| open(1).merge(&bytes, NOW, false).map_err(|error| error.kind));
+            extra(|| open(1).merge(&bytes, NOW, PLAIN).map_err(|error| error.kind));
         assert_eq!(refused, Err(ErrorKind::TooLarge));
         assert!(extra <= 4 * bytes.len() + MIB);
         assert_bounded(&bytes);
@@ -302,7 +304,7 @@ fn ten_thousand_writers_cost_at_most_24_bytes_of_version_each() {
                 .expect("a key");
         }
         let frame = delta(&mut replica, None);
-        assert!(dictionary.merge(&frame, NOW, false).expect("a delta").complete);
+        assert!(dictionary.merge(&frame, NOW, PLAIN).expect("a delta").complete);
     }
     let bytes = version(&dictionary).len();
     assert!(bytes <= 24 * 10_000, "{bytes} bytes of version");

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use common::{from_hex, hex};
 use lastwrite_core::{
-    Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, MergeReport, Options, Parts,
-    Range, ReplicaId, Result, Stamp, Value, VersionOrder, compare_versions, decode_entries,
-    decode_number, encode_entries, encode_number, scratch_merge,
+    Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, MergeOptions, MergeReport,
+    Options, Parts, Range, ReplicaId, Result, Stamp, Value, VersionOrder, compare_versions,
+    decode_entries, decode_number, encode_entries, encode_number, scratch_merge,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -163,7 +163,7 @@ impl Player {
     #[expect(clippy::too_many_lines, reason = "a table of the calls")]
     fn call_on(&mut self, step: &Json) -> Result<Json> {
         let frame = |name: &str| self.frame(step, name);
-        let given: BTreeMap<&str, Vec<u8>> = ["frame", "base", "horizon"]
+        let given: BTreeMap<&str, Vec<u8>> = ["frame", "base", "horizon", "since"]
             .into_iter()
             .filter(|&name| step.get(name).is_some())
             .map(|name| (name, frame(name)))
@@ -221,7 +221,11 @@ impl Player {
             "commit" => dictionary.commit().map(|()| Json::Null)?,
             "rollback" => dictionary.rollback().map(|()| Json::Null)?,
             "merge" => {
-                reported(&dictionary.merge(&given["frame"], now, step.get("adopt").is_some())?)
+                let options = MergeOptions {
+                    adopt: step.get("adopt").is_some(),
+                    difference: step.get("difference").is_some(),
+                };
+                reported(&dictionary.merge(&given["frame"], now, options)?)
             }
             "reread" => reported(&dictionary.reread(&borrowed(&parts.expect("parts")), now)?),
             "refusals" => bytes(dictionary.refusals()),
@@ -235,6 +239,10 @@ impl Player {
             "version" => bytes(&common::version(dictionary)),
             "horizon" => {
                 dictionary.horizon(&mut out);
+                bytes(&out)
+            }
+            "frontier" => {
+                dictionary.frontier(&mut out);
                 bytes(&out)
             }
             "digest" => bytes(&dictionary.digest()),
@@ -259,7 +267,9 @@ impl Player {
             }
             "changesSince" => {
                 let seq = step["seq"].as_u64().ok_or(invalid())?;
-                let changes = dictionary.changes_since(seq, &export_options(step)?, &mut out)?;
+                let since = given.get("since").map(Vec::as_slice);
+                let changes =
+                    dictionary.changes_since(seq, since, &export_options(step)?, &mut out)?;
                 json!({ "frame": hex(&out), "next": changes.next, "atHead": changes.at_head })
             }
             "head" => Json::from(dictionary.head()),

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     dictionary.set("k", Value::text("held"), 1_000).expect("a key");
     dictionary.delete_prefix("d/", 1_000).expect("a prefix");
     let before = common::state(&mut dictionary);
-    if dictionary.merge(&frame, 5_000, true).is_err() {
+    if dictionary.merge(&frame, 5_000, common::ADOPTING).is_err() {
         assert_eq!(common::state(&mut dictionary), before);
     }
     let before = common::state(&mut dictionary);

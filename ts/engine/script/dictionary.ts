@@ -11,7 +11,7 @@ import {
   type Stamp,
   STAMP_COUNTER_END,
 } from "../../codec/entry.ts";
-import { decodeFrame, KIND, writeHlc } from "../../codec/frame.ts";
+import { decodeFrame, KIND, openFrame, writeHlc } from "../../codec/frame.ts";
 import type { Lanes } from "../../codec/hash.ts";
 import { ByteWriter, corrupt } from "../../codec/numbers.ts";
 import { type PlainValue, plainValue, samePlain } from "../../codec/plain.ts";
@@ -20,20 +20,24 @@ import { checkKey, checkPrefix, compareText, encodeText } from "../../codec/text
 import { PAYLOAD_BYTES_MAX } from "../../codec/validate.ts";
 import { decodeVersion, encodeVersion } from "../../codec/version.ts";
 import { type Change, columnsOfChanges, columnsOfEntries, columnsOfValues } from "../columns.ts";
-import type {
-  Changes,
-  EngineDictionary,
-  EngineDictionaryOptions,
-  EngineValue,
-  ExportOptions,
-  JournalOptions,
-  MergeReport,
-  ScanRange,
+import {
+  ADOPT,
+  type Changes,
+  type ChangesOptions,
+  DIFFERENCE,
+  type EngineDictionary,
+  type EngineDictionaryOptions,
+  type EngineValue,
+  type ExportOptions,
+  type JournalOptions,
+  type MergeReport,
+  type ScanRange,
 } from "../contract.ts";
 import {
   exportChanges,
   exportDelta,
   exportEntries,
+  exportFrontier,
   exportLimits,
   exportSnapshot,
 } from "./export.ts";
@@ -46,7 +50,7 @@ import {
   writeNext,
   writeStamped,
 } from "./local.ts";
-import { mergeFrame, type MergeOutcome } from "./merge.ts";
+import { checkNoDifference, mergeFrame, type MergeOutcome } from "./merge.ts";
 import { KeyHashes } from "./ranges.ts";
 import { loadSnapshot, rereadSnapshot } from "./reread.ts";
 import { scanEntries } from "./scan.ts";
@@ -134,11 +138,13 @@ class ScriptDictionary implements EngineDictionary {
     this.#stateInside("rollback").rollback();
   }
 
-  merge(bytes: Uint8Array, now: number, adopt: boolean): MergeReport {
+  merge(bytes: Uint8Array, now: number, how: number): MergeReport {
     const state = this.#stateOutside("merge");
-    const frame = decodeFrame(bytes, [KIND.delta, KIND.snapshot, KIND.changes]);
+    const { header, readEntries } = openFrame(bytes, [KIND.delta, KIND.snapshot, KIND.changes]);
+    if ((how & DIFFERENCE) === 0) checkNoDifference(header);
+    const frame = { ...header, entries: readEntries() };
     const changes: Change[] = [];
-    const outcome = mergeFrame(state, frame, now, adopt, (change) => {
+    const outcome = mergeFrame(state, frame, now, (how & ADOPT) !== 0, (change) => {
       if (this.#isEffective(change)) changes.push(change);
     });
     return this.#report(outcome, changes);
@@ -167,6 +173,10 @@ class ScriptDictionary implements EngineDictionary {
     return encodeVersion({ ...NO_DOTS, vector: this.#open().horizon });
   }
 
+  frontier(): Uint8Array {
+    return exportFrontier(this.#open());
+  }
+
   digest(): Uint8Array {
     return lanesBytes(this.#open().holdings.digest);
   }
@@ -189,8 +199,9 @@ class ScriptDictionary implements EngineDictionary {
     return exportSnapshot(this.#stateOutside("snapshot"), exportLimits(options));
   }
 
-  changesSince(seq: number, options?: ExportOptions): Changes {
-    return exportChanges(this.#stateOutside("changesSince"), seq, exportLimits(options));
+  changesSince(seq: number, options: ChangesOptions = {}): Changes {
+    const state = this.#stateOutside("changesSince");
+    return exportChanges(state, seq, exportLimits(options), options.since);
   }
 
   head(): number {

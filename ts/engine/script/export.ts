@@ -9,11 +9,12 @@ import {
 } from "../../codec/block.ts";
 import { hasDot, NO_DOTS, type Version } from "../../codec/dots.ts";
 import { compareByDot, compareKeys, idBytes } from "../../codec/entry.ts";
-import { deltaIdOf, encodeFrame, type Header, KIND } from "../../codec/frame.ts";
+import { decodeFrame, deltaIdOf, encodeFrame, type Header, KIND } from "../../codec/frame.ts";
 import { ByteWriter } from "../../codec/numbers.ts";
 import { encodeVersion } from "../../codec/version.ts";
 import type { Changes, ExportOptions } from "../contract.ts";
 import type { HeldEntry, State } from "./state.ts";
+import { stateOf, stateSince } from "./told.ts";
 
 /** `ExportOptions`, checked and whole. */
 export interface ExportLimits {
@@ -45,8 +46,18 @@ export function exportSnapshot(state: State, limits: ExportLimits): Uint8Array[]
   return exportParts(state, { kind: KIND.snapshot }, all, limits);
 }
 
-/** The entries that arrived at `seq` or later, as many as fit into one frame. */
-export function exportChanges(state: State, seq: number, limits: ExportLimits): Changes {
+/** All of the state but the entries. */
+export function exportFrontier(state: State): Uint8Array {
+  return encodeFrame({ kind: KIND.frontier, ...stateOf(state) });
+}
+
+/** The entries that arrived at `seq` or later, as many as fit into one frame; its header has what is not as in the frontier `since`. */
+export function exportChanges(
+  state: State,
+  seq: number,
+  limits: ExportLimits,
+  since?: Uint8Array,
+): Changes {
   const { head } = state.log;
   if (!Number.isInteger(seq) || seq < 0 || seq > head) {
     throw new LastwriteError(
@@ -54,6 +65,8 @@ export function exportChanges(state: State, seq: number, limits: ExportLimits): 
       `no change has the number ${seq}; numbers go from 0 to ${head}`,
     );
   }
+  const told =
+    since === undefined ? stateOf(state) : stateSince(state, decodeFrame(since, [KIND.frontier]));
   const weight = new PartWeight(limits.partBytesMax);
   const taken: HeldEntry[] = [];
   let next = head;
@@ -69,8 +82,13 @@ export function exportChanges(state: State, seq: number, limits: ExportLimits): 
     }
   }
   const atHead = next === head;
-  const end = atHead ? state.version.exceptions : undefined;
-  const header = { kind: KIND.changes, ...senderHeader(state), end, isTainted };
+  const header: Header = {
+    kind: KIND.changes,
+    ...told,
+    end: atHead ? told.end : undefined,
+    isTainted,
+    isDifference: since !== undefined,
+  };
   const frame = encodeFrame(header, taken.map(encodedEntry));
   raiseFloor(state, taken);
   return { frame, next, atHead };
@@ -85,7 +103,7 @@ export function exportEntries(
   const taken = entries.filter((held) => held.stamp.millis <= limits.stampLimitMs);
   const isTainted = taken.length < entries.length;
   const frame = encodeFrame(
-    { kind: KIND.changes, ...senderHeader(state), isTainted },
+    { kind: KIND.changes, ...stateOf(state), end: undefined, isTainted },
     taken.map(encodedEntry),
   );
   raiseFloor(state, taken);
@@ -101,7 +119,7 @@ function exportParts(
   const taken = entries.filter((held) => held.stamp.millis <= limits.stampLimitMs);
   const header: Header = {
     ...start,
-    ...senderHeader(state),
+    ...stateOf(state),
     isTainted: taken.length < entries.length,
   };
   const parts = splitParts(taken.map(encodedEntry), limits.partBytesMax);
@@ -112,7 +130,7 @@ function exportParts(
       {
         ...header,
         part: deltaId === undefined ? undefined : { deltaId, number },
-        end: number === parts.length - 1 ? state.version.exceptions : undefined,
+        end: number === parts.length - 1 ? header.end : undefined,
       },
       part,
     ),
@@ -182,10 +200,6 @@ function exportDescription(
     .bytes(encodeVersion(state.version))
     .bytes(encodeVersion({ ...NO_DOTS, vector: state.horizon }))
     .finish();
-}
-
-function senderHeader(state: State): Pick<Header, "vector" | "horizon" | "collected"> {
-  return { vector: state.version.vector, horizon: state.horizon, collected: state.collected };
 }
 
 /** What is handed out is known elsewhere. */

@@ -2,19 +2,14 @@
 
 import { LastwriteError } from "../../errors.ts";
 import { encodedEntry } from "../../codec/block.ts";
-import { NO_DOTS, type Run, type Vector } from "../../codec/dots.ts";
-import { compareHlcs, compareStamps, HLC_ZERO, type Stamp } from "../../codec/entry.ts";
-import {
-  encodeFrame,
-  type Frame,
-  type Header,
-  type JournalFields,
-  KIND,
-} from "../../codec/frame.ts";
+import { NO_DOTS } from "../../codec/dots.ts";
+import { compareHlcs, HLC_ZERO } from "../../codec/entry.ts";
+import { encodeFrame, type Frame, type JournalFields, KIND } from "../../codec/frame.ts";
 import type { JournalOptions } from "../contract.ts";
 import { exportLimits, splitParts } from "./export.ts";
 import { dropCoveredBy } from "./holdings.ts";
 import type { JournalMark, State } from "./state.ts";
+import { isNothing, knownOf, NOTHING_KNOWN, stateOf, stateSince, type Told } from "./told.ts";
 
 /** What changed since the last journal, in no frame or one; or all there is, in one frame or more. */
 export function takeJournal(
@@ -61,9 +56,7 @@ export function changeReplicaId(state: State, id: string): void {
 /** What the own storage knows before the first journal. */
 const NOTHING: JournalMark = {
   place: 0,
-  version: NO_DOTS,
-  horizon: NO_DOTS.vector,
-  collected: undefined,
+  known: NOTHING_KNOWN,
   clock: HLC_ZERO,
   floor: HLC_ZERO,
   replicaId: "",
@@ -75,7 +68,8 @@ function wholeState(state: State, attributes: Uint8Array, partBytesMax: number):
   return splitParts(entries, partBytesMax).map((part, number) => {
     const isFirst = number === 0;
     const header = {
-      ...(isFirst ? changesSince(state, NOTHING) : { kind: KIND.journal }),
+      kind: KIND.journal,
+      ...(isFirst ? stateOf(state) : {}),
       journal: {
         ...clocksOf(state),
         isWhole: true,
@@ -97,27 +91,19 @@ function difference(state: State, attributes: Uint8Array): Uint8Array[] {
   }
   const mark = state.mark ?? NOTHING;
   const entries = [...state.log.since(mark.place)];
-  if (entries.length === 0 && attributes.length === 0 && isAsMarked(state, mark)) return [];
+  const told = journalTold(state, mark);
+  const isSame = isNothing(told) && hasSameClocks(state, mark);
+  if (entries.length === 0 && attributes.length === 0 && isSame) return [];
   const place = state.log.head - entries.length;
   const journal = { ...clocksOf(state), isWhole: false, place, attributes };
-  return [encodeFrame({ ...changesSince(state, mark), journal }, entries.map(encodedEntry))];
+  return [encodeFrame({ kind: KIND.journal, ...told, journal }, entries.map(encodedEntry))];
 }
 
-/** Of version and horizon what is not as in `mark`. */
-function changesSince({ version, horizon, collected }: State, mark: JournalMark): Header {
-  const vector = [...version.vector].filter(
-    ([id, counter]) => counter !== mark.version.vector.get(id),
-  );
-  const end = [...version.exceptions].filter(
-    ([id, runs]) => !sameRuns(runs, mark.version.exceptions.get(id)),
-  );
-  const isHorizonSame = sameVector(horizon, mark.horizon) && sameStamp(collected, mark.collected);
-  return {
-    kind: KIND.journal,
-    vector: new Map(vector),
-    end: new Map(end),
-    ...(isHorizonSame ? {} : { horizon, collected }),
-  };
+/** What is not as in `mark`; of H and HS all or nothing. */
+function journalTold(state: State, mark: JournalMark): Told {
+  const told = stateSince(state, mark.known);
+  if (told.horizon.size === 0 && told.collected === undefined) return told;
+  return { ...told, horizon: state.horizon, collected: state.collected };
 }
 
 function clocksOf({
@@ -128,32 +114,17 @@ function clocksOf({
   return { clock, floor, ownId: replicaId };
 }
 
-function isAsMarked(state: State, mark: JournalMark): boolean {
-  const { version, horizon, collected, clock, floor, replicaId } = state;
-  const [runs, markedRuns] = [version.exceptions, mark.version.exceptions];
+function hasSameClocks({ clock, floor, replicaId }: State, mark: JournalMark): boolean {
   return (
     replicaId === mark.replicaId &&
     compareHlcs(clock, mark.clock) === 0 &&
-    compareHlcs(floor, mark.floor) === 0 &&
-    sameVector(version.vector, mark.version.vector) &&
-    runs.size === markedRuns.size &&
-    [...runs].every(([id, ofId]) => sameRuns(ofId, markedRuns.get(id))) &&
-    sameVector(horizon, mark.horizon) &&
-    sameStamp(collected, mark.collected)
+    compareHlcs(floor, mark.floor) === 0
   );
 }
 
 function markOf(state: State): JournalMark {
-  const { version, horizon, collected, clock, floor, replicaId } = state;
-  return {
-    place: state.log.head,
-    version: { vector: new Map(version.vector), exceptions: new Map(version.exceptions) },
-    horizon: new Map(horizon),
-    collected,
-    clock,
-    floor,
-    replicaId,
-  };
+  const { clock, floor, replicaId } = state;
+  return { place: state.log.head, known: knownOf(state), clock, floor, replicaId };
 }
 
 /** Lets the entries of a frame stand where its journal had them, as counted from the head. */
@@ -179,19 +150,4 @@ function restore(
   if (state.joinHorizon(horizon, collected)) state.dropCollected();
   state.clock = journal.clock;
   state.floor = journal.floor;
-}
-
-function sameVector(a: Vector, b: Vector): boolean {
-  return a.size === b.size && [...a].every(([id, counter]) => b.get(id) === counter);
-}
-
-function sameRuns(a: readonly Run[], b: readonly Run[] = []): boolean {
-  return (
-    a.length === b.length &&
-    a.every(({ first, last }, at) => first === b[at]?.first && last === b[at].last)
-  );
-}
-
-function sameStamp(a: Stamp | undefined, b: Stamp | undefined): boolean {
-  return a === b || (a !== undefined && b !== undefined && compareStamps(a, b) === 0);
 }

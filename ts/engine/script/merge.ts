@@ -23,6 +23,15 @@ export interface MergeOutcome {
   readonly isCloned: boolean;
 }
 
+/** Refuses what can only be read by who has the rest of it. */
+export function checkNoDifference({ isDifference }: FrameHeader): void {
+  if (!isDifference) return;
+  throw new LastwriteError(
+    "unsupported-format",
+    "the frame is a difference, which only the session that it was made for can merge; ask for a delta",
+  );
+}
+
 /** Merges a decoded frame of kind 1, 2 or 4. `onChange` hears of every change of a value, in order. */
 export function mergeFrame(
   state: State,
@@ -32,7 +41,9 @@ export function mergeFrame(
   onChange: (change: Change) => void,
 ): MergeOutcome {
   try {
-    checkHorizons(state, frame.vector, frame.horizon);
+    checkReceiver(state, frame.horizon);
+    // Of a difference the caller has seen the whole.
+    if (!frame.isDifference) checkSender(state, frame.vector);
     checkCollected(state, frame.collected, now);
   } catch (error) {
     if (frame.part !== undefined) state.pending.forget(frame.part.deltaId);
@@ -66,8 +77,8 @@ export function mergeFrame(
   };
 }
 
-/** Refuses a sender, or a receiver, that has not seen what the other has collected. */
-export function checkHorizons(state: State, senderVector: Vector, senderHorizon: Vector): void {
+/** Refuses a sender that has collected what was not seen here. */
+function checkReceiver(state: State, senderHorizon: Vector): void {
   if (!vectorCovers(state.version.vector, senderHorizon)) {
     throw new LastwriteError(
       "below-horizon",
@@ -77,9 +88,9 @@ export function checkHorizons(state: State, senderVector: Vector, senderHorizon:
       },
     );
   }
-  checkSender(state, senderVector);
 }
 
+/** Refuses a sender that has not seen what was collected here. */
 export function checkSender(state: State, senderVector: Vector): void {
   if (!vectorCovers(senderVector, state.horizon)) {
     throw new LastwriteError(
@@ -186,9 +197,10 @@ function adoptSender(state: State, frame: Frame, isTainted: boolean, canAdopt: b
       : state.pending.add(frame.part, { isTainted, version: sender });
   const isAllowed =
     frame.kind === KIND.changes ? canAdopt : hasVersion(state.version, frame.base ?? NO_DOTS);
-  if (complete !== undefined && !complete.isTainted && isAllowed) {
-    state.adoptVersion(complete.version);
-  }
+  const isAdopted = complete !== undefined && !complete.isTainted && isAllowed;
+  if (isAdopted) state.adoptVersion(complete.version);
+  // A difference does not tell the sender's version to who does not adopt it.
+  if (frame.isDifference) return isAdopted;
   const known = complete?.version ?? sender;
   return known !== undefined && hasVersion(state.version, known);
 }

@@ -17,6 +17,7 @@ import { ArrivalLog } from "./arrival-log.ts";
 import { type EntryName, Holdings, type MergeTarget } from "./holdings.ts";
 import { PendingDeltas } from "./pending-deltas.ts";
 import { SortedKeys } from "./sorted-keys.ts";
+import type { Known } from "./told.ts";
 
 /** An entry in a dictionary. */
 export interface HeldEntry extends Entry {
@@ -28,9 +29,7 @@ export interface HeldEntry extends Entry {
 export interface JournalMark {
   /** The head of the arrival log. */
   readonly place: number;
-  readonly version: Version;
-  readonly horizon: Vector;
-  readonly collected: Stamp | undefined;
+  readonly known: Known;
   readonly clock: Hlc;
   readonly floor: Hlc;
   readonly replicaId: string;

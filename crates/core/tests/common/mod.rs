@@ -4,11 +4,19 @@
 pub mod oracle;
 
 use lastwrite_core::{
-    Dictionary, ExportOptions, JournalOptions, MergeReport, Options, Parts, ReplicaId, Value,
+    Dictionary, ExportOptions, JournalOptions, MergeOptions, MergeReport, Options, Parts,
+    ReplicaId, Value,
 };
 
 /// Five minutes, as for everybody.
 pub const DRIFT_MAX: u64 = 300_000;
+
+/// A merge of what stands alone.
+pub const PLAIN: MergeOptions = MergeOptions { adopt: false, difference: false };
+/// A merge of changes that start from what was adopted.
+pub const ADOPTING: MergeOptions = MergeOptions { adopt: true, difference: false };
+/// A merge of changes whose header is a difference to what was adopted.
+pub const FOLLOWING: MergeOptions = MergeOptions { adopt: true, difference: true };
 
 /// The id of 15 zeros and `number`.
 pub fn id(number: u8) -> ReplicaId {
@@ -88,7 +96,7 @@ pub fn delta(dictionary: &mut Dictionary, base: Option<&[u8]>) -> Vec<u8> {
 /// Gives `to` all that `from` has and it has not.
 pub fn pull(to: &mut Dictionary, from: &mut Dictionary, now: u64) -> MergeReport {
     let frame = delta(from, Some(&version(to)));
-    to.merge(&frame, now, false).expect("a delta")
+    to.merge(&frame, now, PLAIN).expect("a delta")
 }
 
 /// Snapshot, version, digest, head and number of values.
