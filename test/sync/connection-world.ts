@@ -114,9 +114,10 @@ export function memoryServer(accept: (link: Link) => void, name = "server"): Mem
 }
 
 /** What a server that keeps a store does with a link. */
-export function serves(store: PersistentStore): (link: Link) => void {
+export function serves(store: PersistentStore, timers?: Timers): (link: Link) => void {
   return (link) => {
-    runSession({ host: store.syncHost, link, once: false, isServer: true }).catch(() => {});
+    const options = { host: store.syncHost, link, once: false, isServer: true };
+    runSession({ ...options, ...(timers !== undefined && { timers }) }).catch(() => {});
   };
 }
 

@@ -1,11 +1,19 @@
 /**
  * A network of replicas in one thread, from one seed: links that lose, double and reorder messages, partitions, replicas that crash and come back from what they
- * had kept, clocks that are wrong. A link whose messages got lost is given up by both ends, as ts/sync/run.ts does.
+ * had kept, clocks that are wrong, a collector that drops tombstones. A link whose messages got lost is given up by both ends, as ts/sync/run.ts does.
  */
 
-import { compareVersions, createDictionary, type Dictionary, type Engine } from "lastwrite";
+import {
+  compareVersions,
+  createDictionary,
+  type Dictionary,
+  type Engine,
+  LastwriteError,
+} from "lastwrite";
 
 import { internalsOf } from "../../ts/dictionary/internals.ts";
+import { Attributes } from "../../ts/persistence/attributes.ts";
+import { KnownReplicas } from "../../ts/sync/known.ts";
 import type { Cursor, SyncMessage } from "../../ts/sync/messages.ts";
 import type { Session, SessionReplica, Step } from "../../ts/sync/session.ts";
 import { sessionOf } from "./replicas.ts";
@@ -61,10 +69,14 @@ export class Network {
   readonly nodes: Node[] = [];
   /** How many messages of each type arrived. */
   readonly counts: Map<SyncMessage["type"], number> = new Map();
+  /** How many tombstones were dropped. */
+  collectedCount = 0;
   readonly #options: NetworkOptions;
   #links: NetLink[] = [];
   #state: number;
   #now = 1_700_000_000_000;
+  /** What the first of them, which collects, knows of those that it has met. */
+  readonly #known = new KnownReplicas(new Attributes(), Infinity);
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -95,6 +107,7 @@ export class Network {
     else if (roll < 0.18) this.connect(node, this.pick(this.nodes));
     else if (roll < 0.19) this.#crash(node);
     else if (roll < 0.2) this.#cut(this.pick(this.#links));
+    else if (roll < 0.205) this.#collect();
     else if (roll < 0.21) node.skewMs = Math.round((this.random() * 2 - 1) * this.#options.skewMs);
     else this.#deliver(this.pick(this.#links.filter(isBusy)), this.#options);
   }
@@ -121,8 +134,8 @@ export class Network {
   checkVersions(): void {
     const states = this.nodes.map(({ dictionary }) => ({
       version: dictionary.version(),
-      digest: dictionary.digest(),
       snapshot: dictionary.snapshot(),
+      horizon: dictionary.horizon(),
       delta: dictionary.deltaSince(),
     }));
     for (const one of states) {
@@ -135,8 +148,9 @@ export class Network {
         }
         const [engine] = this.#options.engines as [Engine];
         const both = createDictionary({ engine, snapshot: one.snapshot, clock: () => 2 ** 46 });
-        both.merge(other.delta);
-        const isSame = both.digest() === one.digest;
+        both.collectTombstones(other.horizon);
+        const before = both.digest();
+        const isSame = !canMerge(both, other.delta) || both.digest() === before;
         both.close();
         if (!isSame) throw new Error("a version covers what is not there");
       }
@@ -193,6 +207,13 @@ export class Network {
       now: clock,
       merge: (frame, how) => internals.merge(frame, how),
       followClock: () => false,
+      mismatched: () => {},
+      changesSince: (place, options) => internals.entries.changesSince(place, options),
+      frontier: () => internals.entries.frontier(),
+      head: () => internals.entries.head(),
+      acknowledged: (storeId, frontier) => {
+        if (node.number === 0) this.#known.acknowledged(storeId, frontier, this.#now);
+      },
       reread: (parts) => dictionary.reread(parts),
       cursorOf: (storeId) => node.cursors.get(storeId),
       rememberCursor: (storeId, cursor) => void node.cursors.set(storeId, cursor),
@@ -213,6 +234,13 @@ export class Network {
       const at = link.ends[0] === node ? 0 : 1;
       this.#take(link, at, () => link.sessions[at].changed());
     }
+  }
+
+  /** Those that the collector has not met are below its horizon from then on. */
+  #collect(): void {
+    const [{ dictionary }] = this.nodes as [Node];
+    const seen = this.#known.meet(dictionary.version(), this.#now);
+    if (seen !== undefined) this.collectedCount += dictionary.collectTombstones(seen);
   }
 
   #crash(node: Node): void {
@@ -297,6 +325,17 @@ export class Network {
     for (const message of taken.messages) way.queue.push({ number: way.sentCount++, message });
     const { flush } = taken;
     if (flush !== undefined) this.#take(link, at, () => link.sessions[at].kept(flush));
+  }
+}
+
+/** Whether it could be merged: not where one side has missed what the other collected. */
+function canMerge(dictionary: Dictionary, delta: Uint8Array): boolean {
+  try {
+    dictionary.merge(delta);
+    return true;
+  } catch (error) {
+    if (error instanceof LastwriteError && error.code === "below-horizon") return false;
+    throw error;
   }
 }
 

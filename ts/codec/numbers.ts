@@ -115,8 +115,13 @@ export class ByteReader {
 
 /** Appends numbers and bytes. */
 export class ByteWriter {
-  #bytes = new Uint8Array(64);
+  #bytes: Uint8Array;
   #length = 0;
+
+  /** `capacity`: how many bytes there is room for before more memory is taken. */
+  constructor(capacity = 64) {
+    this.#bytes = new Uint8Array(capacity);
+  }
 
   get length(): number {
     return this.#length;

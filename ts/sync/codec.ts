@@ -45,6 +45,9 @@ const OUTSIDE_LENGTH_MAX = 4096;
 const STRINGS_MAX = 128;
 const BACKSLASH = 0x5c;
 
+/** Room for all of most messages, and for what is before the frame of others. */
+const HEADER_BYTES = 64;
+
 /** A message, and how many the same side of the session had sent before it. */
 export interface NumberedMessage {
   readonly number: number;
@@ -59,7 +62,9 @@ export interface NumberedMessage {
 export function encodeMessage(message: SyncMessage, number: number): Uint8Array {
   const { code, fields } = formOf(message);
   checkNumber(number);
-  const writer = new ByteWriter().u8(code).varint(number);
+  // What is long is copied once.
+  const capacity = HEADER_BYTES + ("frame" in message ? message.frame.length : 0);
+  const writer = new ByteWriter(capacity).u8(code).varint(number);
   for (const [name, field] of fields) field.write(writer, checkedField(message, name, field));
   return writer.finish();
 }

@@ -3,6 +3,7 @@
 import { idBytes, idText } from "../codec/entry.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
 import type { Dictionary, Report } from "../dictionary/contract.ts";
+import type { Changes, ChangesOptions, EngineDictionary } from "../engine/contract.ts";
 import { internalsOf } from "../dictionary/internals.ts";
 import { randomBytes } from "../codec/random.ts";
 import { ATTRIBUTE, type Attributes } from "../persistence/attributes.ts";
@@ -10,6 +11,7 @@ import type { StoreClock } from "../store/clock.ts";
 import type { Cursor } from "./messages.ts";
 import { PresenceHub } from "./presence.ts";
 import type { SyncHost } from "./run.ts";
+import type { SessionReplica } from "./session.ts";
 
 export interface HostedStore {
   readonly dictionary: Dictionary;
@@ -46,6 +48,16 @@ export interface Acknowledged {
   readonly counters: ReadonlyMap<string, number>;
 }
 
+/** Changes as they were made for a session. */
+interface Shared {
+  readonly place: number;
+  readonly options: ChangesOptions;
+  readonly changes: Changes;
+}
+
+const SHARED_MAX = 16;
+const SHARED_BYTES_MAX = 64 * 1024;
+
 /** Cursors are kept under this and the id of a store. */
 const PEER = "peer/";
 /** What was acknowledged, under this and the name of a connection. */
@@ -74,6 +86,7 @@ export function syncHostOf(store: HostedStore): StoreHost {
       epoch: idText(epoch),
       driftMaxMs,
       now: store.clock.now,
+      ...sharedExportsOf(internals.entries, (listener) => store.onChange(listener)),
       merge(frame, how) {
         const result = internals.merge(frame, how);
         store.touch();
@@ -93,6 +106,8 @@ export function syncHostOf(store: HostedStore): StoreHost {
         store.touch();
         return true;
       },
+      mismatched: (storeId) => store.report({ code: "digest-mismatch", storeId }),
+      acknowledged() {},
       cursorOf: (storeId) => decodeCursor(attributes.get(PEER + storeId)),
       rememberCursor(storeId, cursor) {
         const before = decodeCursor(attributes.get(PEER + storeId));
@@ -136,6 +151,43 @@ function listenersOf(store: HostedStore): { add(listener: () => void): () => voi
       };
     },
   };
+}
+
+/** What many sessions are asked for at one moment, made once: as long as nothing changes all who stand at one place are sent the same. */
+function sharedExportsOf(
+  entries: EngineDictionary,
+  onChange: (listener: () => void) => void,
+): Pick<SessionReplica, "changesSince" | "frontier" | "head"> {
+  let frontier: Uint8Array | undefined;
+  let head: number | undefined;
+  let shared: Shared[] = [];
+  onChange(() => {
+    frontier = undefined;
+    head = undefined;
+    shared = [];
+  });
+  return {
+    frontier: () => (frontier ??= entries.frontier()),
+    head: () => (head ??= entries.head()),
+    changesSince(place, options) {
+      const found = shared.find((made) => made.place === place && isSame(made.options, options));
+      if (found !== undefined) return found.changes;
+      const changes = entries.changesSince(place, options);
+      // Of first loads, which are large, each is at a place of its own.
+      if (changes.frame.length <= SHARED_BYTES_MAX && shared.length < SHARED_MAX) {
+        shared.push({ place, options, changes });
+      }
+      return changes;
+    },
+  };
+}
+
+function isSame(one: ChangesOptions, other: ChangesOptions): boolean {
+  return (
+    one.stampLimitMs === other.stampLimitMs &&
+    one.since === other.since &&
+    one.partBytesMax === other.partBytesMax
+  );
 }
 
 function encodeCursor({ epoch, place }: Cursor): Uint8Array {

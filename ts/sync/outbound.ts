@@ -1,6 +1,11 @@
 /** What a session sends: parts that wait for credit, and after them what arrives, in the order of arrival. */
 
-import type { EngineDictionary, ExportOptions } from "../engine/contract.ts";
+import type {
+  Changes,
+  ChangesOptions,
+  EngineDictionary,
+  ExportOptions,
+} from "../engine/contract.ts";
 import type {
   Compared,
   Delta,
@@ -18,6 +23,12 @@ export interface OutboundReplica {
   /** To read and to export. */
   readonly entries: EngineDictionary;
   now(): number;
+  /** As of `entries`; what many sessions ask for at one moment is made once. */
+  changesSince(place: number, options: ChangesOptions): Changes;
+  /** As of `entries`; the same array as long as nothing changes. */
+  frontier(): Uint8Array;
+  /** As of `entries`. */
+  head(): number;
 }
 
 export type Question = Ranges | Hashes | Wanted | Compared;
@@ -29,9 +40,19 @@ export interface Standing {
   readonly place: number;
   /** Versions differ, though nothing may have arrived since: there has to be a frame that brings them together. */
   readonly isFrameDue: boolean;
+  /** What the other side has of the state beside the entries, or will have by the parts that wait; undefined where that is not known. */
+  readonly frontier: Uint8Array | undefined;
+}
+
+/** Something was sent up to where the state was that. */
+interface Told {
+  readonly place: number;
+  readonly frontier: Uint8Array;
 }
 
 export const PART_BYTES: number = 256 * 1024;
+/** Of a side that acknowledges late only the last ones are of interest. */
+const TOLD_MAX = 16;
 
 export class Outbound {
   readonly #replica: OutboundReplica;
@@ -43,6 +64,7 @@ export class Outbound {
   #greetedAt = 0;
   /** Undefined until it is known where the other side stands. */
   #sentPlace: number | undefined;
+  #frontier: Uint8Array | undefined;
   #isFrameDue = false;
   /** While it lasts nothing is sent of what arrives. */
   #isComparing = false;
@@ -50,6 +72,8 @@ export class Outbound {
   #ackedPlace = 0;
   /** Places that the other side need not be sent, for it sent them itself. */
   readonly #skips: { readonly before: number; readonly after: number }[] = [];
+  /** What was sent and not acknowledged yet. */
+  #told: Told[] = [];
 
   constructor(replica: OutboundReplica) {
     this.#replica = replica;
@@ -72,7 +96,7 @@ export class Outbound {
   /** All that is here the other side has, durably. */
   get isSettled(): boolean {
     const reached = this.reachedPlace;
-    return reached === this.#replica.entries.head() && this.#ackedPlace >= reached;
+    return reached === this.#replica.head() && this.#ackedPlace >= reached;
   }
 
   greet({ windowBytes, driftMaxMs, millis }: Hello): void {
@@ -92,10 +116,12 @@ export class Outbound {
   }
 
   /** Goes on from there. What waits is not sent any more. */
-  standAt({ place, isFrameDue }: Standing): void {
+  standAt({ place, isFrameDue, frontier }: Standing): void {
     this.#parts = [];
     this.#sentPlace = place;
     this.#isFrameDue = isFrameDue;
+    this.#frontier = frontier;
+    if (frontier !== undefined) this.#tell(place, frontier);
   }
 
   /** It is to be learnt anew where the other side stands. */
@@ -107,13 +133,14 @@ export class Outbound {
   /** Sends everything anew that the other side has not acknowledged. */
   restart(): void {
     const place = this.#ackedPlace;
-    this.standAt({ place, isFrameDue: true });
+    this.standAt({ place, isFrameDue: true, frontier: undefined });
     this.#parts.push({ type: "restart", place });
   }
 
   /** Until the end of a comparison nothing is sent of what arrives. */
   startComparison(): void {
-    this.standAt({ place: this.#replica.entries.head(), isFrameDue: true });
+    const place = this.#replica.head();
+    this.standAt({ place, isFrameDue: true, frontier: undefined });
     this.#isComparing = true;
   }
 
@@ -142,6 +169,8 @@ export class Outbound {
     const { entries } = this.#replica;
     this.#sentPlace = entries.head();
     this.#isFrameDue = false;
+    this.#frontier = this.#replica.frontier();
+    this.#tell(this.#sentPlace, this.#frontier);
     for (const part of this.#partsOf(entries.delta(version, this.limits))) {
       this.#parts.push({ type: "delta", continues: false, ...part });
     }
@@ -150,7 +179,8 @@ export class Outbound {
   /** Sends the whole state, to be re-read. Parts of a delta that were not sent yet the other side could not take. */
   sendSnapshot(): void {
     const { entries } = this.#replica;
-    this.standAt({ place: entries.head(), isFrameDue: false });
+    const frontier = this.#replica.frontier();
+    this.standAt({ place: entries.head(), isFrameDue: false, frontier });
     for (const part of this.#partsOf(entries.snapshot(this.limits))) {
       this.#parts.push({ type: "snapshot", ...part });
     }
@@ -160,15 +190,18 @@ export class Outbound {
     this.#parts.push(...parts);
   }
 
-  /** The other side has everything up to there, durably. */
-  acked(place: number): void {
+  /** The other side has everything up to there, durably. Answers the last frontier of which that is now known for the first time. */
+  acked(place: number): Uint8Array | undefined {
     this.#ackedPlace = Math.max(this.#ackedPlace, place);
     this.#skipAcked();
+    const last = this.#told.findLast((told) => told.place <= place);
+    if (last !== undefined) this.#told = this.#told.filter((told) => told.place > place);
+    return last?.frontier;
   }
 
   /** What was merged from the other side since the head was `before` need not be sent back to it. */
   skipEcho(before: number): void {
-    const after = this.#replica.entries.head();
+    const after = this.#replica.head();
     if (this.#sentPlace !== before || after === before) return;
     this.#sentPlace = after;
     this.#skips.push({ before, after });
@@ -191,19 +224,31 @@ export class Outbound {
   get limits(): ExportOptions {
     const offset = this.#peerMillis - this.#greetedAt;
     const limit = this.#replica.now() + offset + this.#peerDriftMaxMs;
-    return { partBytesMax: PART_BYTES, stampLimitMs: Math.max(0, limit) };
+    // Rounded down, so that all whose clocks are about the same are sent the same.
+    const step = Math.max(1, Math.floor(this.#peerDriftMaxMs / 4));
+    return { partBytesMax: PART_BYTES, stampLimitMs: Math.max(0, limit - (limit % step)) };
   }
 
   #nextChanges(): Delta | undefined {
-    const { entries } = this.#replica;
     const from = this.#sentPlace;
     if (this.#isComparing || from === undefined) return undefined;
-    if (from === entries.head() && !this.#isFrameDue) return undefined;
-    const { frame, next, atHead } = entries.changesSince(from, this.limits);
+    if (from === this.#replica.head() && !this.#isFrameDue) return undefined;
+    const since = this.#frontier;
+    const limits = since === undefined ? this.limits : { ...this.limits, since };
+    const { frame, next, atHead } = this.#replica.changesSince(from, limits);
     this.#sentPlace = next;
-    if (atHead) this.#isFrameDue = false;
-    const place = atHead ? next : undefined;
-    return { type: "delta", frame, continues: true, remaining: 0, place };
+    if (!atHead) return { type: "delta", frame, continues: true, remaining: 0, place: undefined };
+    this.#isFrameDue = false;
+    this.#frontier = this.#replica.frontier();
+    this.#tell(next, this.#frontier);
+    return { type: "delta", frame, continues: true, remaining: 0, place: next };
+  }
+
+  #tell(place: number, frontier: Uint8Array): void {
+    // Of those at one place only the last one counts.
+    if (this.#told.at(-1)?.place === place) this.#told.pop();
+    this.#told.push({ place, frontier });
+    if (this.#told.length > TOLD_MAX) this.#told.shift();
   }
 
   /** Frames with what a receiver has to know of each: how much comes after it, and where it ends. */

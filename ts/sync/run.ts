@@ -353,22 +353,19 @@ class SessionRun implements RunningSession {
 
   #stepped(): void {
     const { onProgress, once } = this.#options;
-    const progress = this.#session?.progress;
-    if (progress === undefined || this.#outcome !== undefined) return;
-    if (this.#presence === undefined && progress.isGreeted) this.#joinPresence();
-    const isSettled = this.#isSettled;
+    const session = this.#session;
+    if (session === undefined || this.#outcome !== undefined) return;
+    if (this.#presence === undefined && session.isGreeted) this.#joinPresence();
+    if (session.isDrifted && !once) this.#retryLater();
     onProgress?.({
-      ...progress,
-      isSettled,
+      ...session.progress,
+      isSettled: this.#isSettled,
       peerStoreId: this.#peerStoreId,
       answerCount: this.#answerCount,
     });
-    if (!once) {
-      if (progress.isDrifted) this.#retryLater();
-      return;
-    }
-    if (progress.isReceived && progress.isDrifted) this.#fail(driftedOnce());
-    else if (isSettled) this.#end("done");
+    if (!once) return;
+    if (session.isDrifted && session.progress.isReceived) this.#fail(driftedOnce());
+    else if (this.#isSettled) this.#end("done");
   }
 
   #retryLater(): void {

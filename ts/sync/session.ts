@@ -9,7 +9,7 @@
 
 import { vectorCovers } from "../codec/dots.ts";
 import { idText } from "../codec/entry.ts";
-import { deltaIdOf, FIELD, KIND, peekHeader } from "../codec/frame.ts";
+import { deltaIdOf, DIFFERENCE, flagsOf, TAINTED } from "../codec/frame.ts";
 import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";
 import { LastwriteError } from "../errors.ts";
@@ -42,7 +42,8 @@ export interface SessionReplica extends OutboundReplica {
   /** 16 hex digits: names the order of arrival. */
   readonly epoch: string;
   readonly driftMaxMs: number;
-  merge(frame: Uint8Array, how: { readonly adopt: boolean }): MergeResult;
+  /** `adopt` and `repair` as the engine's ADOPT and REPAIR. */
+  merge(frame: Uint8Array, how: { readonly adopt: boolean; readonly repair: boolean }): MergeResult;
   reread(parts: readonly Uint8Array[]): MergeResult;
   /** Goes by the clock of a server, which says so much, and gives what was never sent stamps of that time. Answers whether time is another one now. */
   followClock(millis: number): boolean;
@@ -50,6 +51,10 @@ export interface SessionReplica extends OutboundReplica {
   cursorOf(storeId: string): Cursor | undefined;
   /** Keeps that with the next flush. */
   rememberCursor(storeId: string, cursor: Cursor): void;
+  /** That store had seen the same and collected the same, and held something else. */
+  mismatched(storeId: string): void;
+  /** That store has all of the state whose frontier that is, durably. */
+  acknowledged(storeId: string, frontier: Uint8Array): void;
 }
 
 export interface SessionOptions {
@@ -78,8 +83,6 @@ export interface Step {
 
 /** How far a session is. */
 export interface SessionProgress {
-  /** The other side has said who it is. */
-  readonly isGreeted: boolean;
   /** All that the other side had when it came has been merged. */
   readonly isReceived: boolean;
   /** The place up to which the other side has everything, durably. */
@@ -129,12 +132,19 @@ export class Session {
   /** What the other side sends cannot be adopted until it has sent its all anew. */
   #isBroken = false;
   #isDrifted = false;
+  /** Both had seen the same and collected the same, and held something else. */
+  #isRepair = false;
   #snapshot: Uint8Array[] = [];
   #isSnapshotDue = false;
+  #isAgainDue = false;
   #isReceived = false;
   #remainingBytes = 0;
   #due: Due[] = [];
   #flushCount = 0;
+  /** Frontier of this side when it said `have`. */
+  #frontier: Uint8Array | undefined;
+  /** Hash of the own horizon when it was last compared with the version of the other side. */
+  #checkedHorizon: string | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -144,13 +154,22 @@ export class Session {
 
   get progress(): SessionProgress {
     return {
-      isGreeted: this.#peer !== undefined,
       isReceived: this.#isReceived,
       ackedPlace: this.#outbound.ackedPlace,
       remainingBytes: this.#remainingBytes,
       peerEntryCount: this.#peerHave?.entryCount ?? 0,
       isDrifted: this.#isDrifted,
     };
+  }
+
+  /** The other side has said who it is. */
+  get isGreeted(): boolean {
+    return this.#peer !== undefined;
+  }
+
+  /** As in `progress`. */
+  get isDrifted(): boolean {
+    return this.#isDrifted;
   }
 
   /** Both sides have everything, durably, as far as this one knows. */
@@ -198,6 +217,7 @@ export class Session {
         this.#takeVector(message);
         break;
       case "restart":
+        this.#isAgainDue = false;
         this.#isBroken = false;
         this.#isDrifted = false;
         break;
@@ -240,7 +260,7 @@ export class Session {
 
   /** Time has passed: what was refused for its stamp may be taken by now. */
   retry(): Step {
-    if (this.#isDrifted) this.#out.push({ type: "need", what: "again" });
+    if (this.#isDrifted) this.#askAgain();
     return this.#step();
   }
 
@@ -286,6 +306,7 @@ export class Session {
     this.#compareClocks(hello);
     this.#outbound.greet(hello);
     const { entries, epoch } = this.#replica;
+    this.#frontier = this.#replica.frontier();
     this.#have = {
       type: "have",
       log: { epoch, place: entries.head() },
@@ -323,14 +344,25 @@ export class Session {
     const own = this.#have as Have;
     const isSame = have.versionHash === own.versionHash && have.horizonHash === own.horizonHash;
     if (isSame && have.digest !== own.digest) {
+      this.#isRepair = true;
+      this.#replica.mismatched((this.#peer as Hello).storeId);
       // The other side sees it, too.
       if (this.#isSmall) this.#outbound.sendDelta(undefined);
       else if (storeId <= (this.#peer as Hello).storeId) this.#beginComparison();
     } else if (isSame) {
-      this.#outbound.standAt({ place: own.log.place, isFrameDue: false });
+      this.#outbound.standAt({
+        place: own.log.place,
+        isFrameDue: false,
+        frontier: this.#frontier,
+      });
+      this.#checkedHorizon = own.horizonHash;
       this.#received(have.log.place);
     } else if (have.cursor?.epoch === epoch && have.cursor.place <= entries.head()) {
-      this.#outbound.standAt({ place: have.cursor.place, isFrameDue: true });
+      this.#outbound.standAt({
+        place: have.cursor.place,
+        isFrameDue: true,
+        frontier: undefined,
+      });
       this.#outbound.acked(have.cursor.place);
     } else {
       this.#out.push({ type: "need", what: "version" });
@@ -383,6 +415,12 @@ export class Session {
     this.#outbound.sendSnapshot();
   }
 
+  #askAgain(): void {
+    if (this.#isAgainDue) return;
+    this.#isAgainDue = true;
+    this.#out.push({ type: "need", what: "again" });
+  }
+
   #askForSnapshot(): void {
     if (this.#isSnapshotDue) return;
     this.#isSnapshotDue = true;
@@ -395,11 +433,21 @@ export class Session {
     const { entries } = this.#replica;
     const before = entries.head();
     const idBefore = idText(entries.replicaId());
+    const flags = flagsOf(frame);
+    if ((flags & DIFFERENCE) !== 0 && this.#checkedHorizon !== hashOf(entries.horizon())) {
+      // Whether the other side has seen all that was collected here since, only its whole version tells.
+      this.#isBroken = true;
+      this.#askAgain();
+      return;
+    }
     // What was withheld the version of a later frame may cover.
-    if (isTainted(frame)) this.#noteDrift("entries were withheld for their stamps");
+    if ((flags & TAINTED) !== 0) this.#noteDrift("entries were withheld for their stamps");
     let result: MergeResult;
     try {
-      result = this.#replica.merge(frame, { adopt: continues && !this.#isBroken });
+      result = this.#replica.merge(frame, {
+        adopt: continues && !this.#isBroken,
+        repair: this.#isRepairing(continues),
+      });
     } catch (error) {
       this.#isBroken = true;
       if (!(error instanceof LastwriteError) || error.code !== "below-horizon") throw error;
@@ -407,6 +455,7 @@ export class Session {
       else this.#sendSnapshot();
       return;
     }
+    this.#checkedHorizon = hashOf(entries.horizon());
     if (idText(entries.replicaId()) !== idBefore) {
       // Under the numbers of the old id the two may know different writes.
       if (this.#isSmall) this.#exchangeAll();
@@ -424,6 +473,12 @@ export class Session {
     }
     if (!continues) this.#isBroken = false;
     this.#received(place);
+  }
+
+  /** Whether entries are exchanged whatever the versions say, between two that have collected the same. */
+  #isRepairing(continues: boolean): boolean {
+    const isRepair = this.#isRepair && !continues;
+    return isRepair && hashOf(this.#replica.entries.horizon()) === this.#have?.horizonHash;
   }
 
   /** Something lies too far ahead: the other side is told once. */
@@ -448,11 +503,13 @@ export class Session {
     this.#remainingBytes = remaining;
     this.#snapshot.push(frame);
     if (place === undefined) return;
+    const { entries } = this.#replica;
     const parts = this.#snapshot;
     this.#snapshot = [];
     this.#isSnapshotDue = false;
     this.#endComparison();
     this.#replica.reread(parts);
+    this.#checkedHorizon = hashOf(entries.horizon());
     this.#isBroken = false;
     this.#received(place);
     // What was kept through it the other side has under no dot yet.
@@ -595,7 +652,10 @@ export class Session {
     if (place > this.#replica.entries.head()) {
       throw new LastwriteError("corrupt-bytes", "the other side acknowledges what was never sent");
     }
-    this.#outbound.acked(place);
+    const frontier = this.#outbound.acked(place);
+    if (frontier !== undefined) {
+      this.#replica.acknowledged((this.#peer as Hello).storeId, frontier);
+    }
     // It has all that arrived here up to there, or sent it itself.
     if (reached === undefined || this.#isBroken || this.#peerHave === undefined) return;
     this.#flushLater({ place: reached, isAck: false }, true);
@@ -611,11 +671,6 @@ export class Session {
 }
 
 const HASH_BYTES = 8;
-
-/** Whether entries were withheld. */
-function isTainted(frame: Uint8Array): boolean {
-  return peekHeader(frame, [KIND.delta, KIND.changes]).fields.has(FIELD.flags);
-}
 
 function hashOf(bytes: Uint8Array): string {
   return deltaIdOf(bytes);
