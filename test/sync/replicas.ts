@@ -40,7 +40,7 @@ export function testReplica(
       merge: (frame, how) => internals.merge(frame, how),
       followClock: () => false,
       mismatched: () => {},
-      changesSince: (place, options) => internals.entries.changesSince(place, options),
+      changesSince: (place, limits) => internals.entries.changesSince(place, limits),
       frontier: () => internals.entries.frontier(),
       head: () => internals.entries.head(),
       acknowledged: () => {},
