@@ -9,7 +9,7 @@ import { Attributes } from "./persistence/attributes.ts";
 import { asStoreError, isTriedAgain } from "./persistence/failure.ts";
 import { replayAll } from "./persistence/replay.ts";
 import type { OpenOptions, Store } from "./store/contract.ts";
-import { StoreClock } from "./store/clock.ts";
+import { StoreClock } from "./sync/clock.ts";
 import { StoreEmitter } from "./store/events.ts";
 import { ownCounter, settleIdentity, takeNewId } from "./store/identity.ts";
 import { Keeper, type KeeperListener } from "./store/keeper.ts";

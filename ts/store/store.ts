@@ -24,7 +24,7 @@ import type { PresenceValue, Present } from "../sync/presence.ts";
 import { runSession } from "../sync/run.ts";
 import type { Connector, Link } from "../transport/contract.ts";
 import type { Store, StoreEvents, SyncOptions } from "./contract.ts";
-import type { StoreClock } from "./clock.ts";
+import type { StoreClock } from "../sync/clock.ts";
 import type { StoreEmitter } from "./events.ts";
 import { ownCounter } from "./identity.ts";
 import { type Keeper, storeClosed } from "./keeper.ts";

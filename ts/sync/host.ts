@@ -7,7 +7,7 @@ import type { Changes, ChangesOptions, EngineDictionary } from "../engine/contra
 import { internalsOf } from "../dictionary/internals.ts";
 import { randomBytes } from "../codec/random.ts";
 import { ATTRIBUTE, type Attributes } from "../persistence/attributes.ts";
-import type { StoreClock } from "../store/clock.ts";
+import type { StoreClock } from "./clock.ts";
 import type { Cursor } from "./messages.ts";
 import { PresenceHub } from "./presence.ts";
 import type { SyncHost } from "./run.ts";
