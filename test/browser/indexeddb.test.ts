@@ -3,7 +3,15 @@
 import { describe, expect, test } from "vitest";
 
 import { browserAbsence } from "./chromium.ts";
-import { ask, askWorker, isReady, kill, setQuota, withPages } from "./tabs-under-test.ts";
+import {
+  ask,
+  askWorker,
+  deleteDatabase,
+  isReady,
+  kill,
+  setQuota,
+  withPages,
+} from "./tabs-under-test.ts";
 
 const NAME = "notes";
 const DATABASE = `lastwrite/${NAME}`;
@@ -102,15 +110,7 @@ describe.skipIf(browserAbsence !== "")("a database in Chromium", () => {
     await ask(page, "open", { name: NAME });
     await ask(page, "set", "a", "1");
     await ask(page, "flush");
-    await page.evaluate(
-      (name) =>
-        new Promise<void>((resolve, reject) => {
-          const request = indexedDB.deleteDatabase(name);
-          request.addEventListener("success", () => resolve());
-          request.addEventListener("error", () => reject(new Error("not deleted")));
-        }),
-      DATABASE,
-    );
+    await deleteDatabase(page, DATABASE);
     await ask(page, "set", "b", "2");
     expect(await ask(page, "flushCode")).toBe("storage-unavailable");
     expect(await ask(page, "get", "a")).toBe("1");

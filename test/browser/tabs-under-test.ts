@@ -98,6 +98,19 @@ export async function kill(page: Page): Promise<void> {
   await crashed;
 }
 
+/** As the user or another program does, while a page may have it open. */
+export function deleteDatabase(page: Page, name: string): Promise<void> {
+  return page.evaluate(
+    (database) =>
+      new Promise<void>((resolve, reject) => {
+        const request = indexedDB.deleteDatabase(database);
+        request.addEventListener("success", () => resolve());
+        request.addEventListener("error", () => reject(new Error("not deleted")));
+      }),
+    name,
+  );
+}
+
 /** How much the origin of a page may keep from now on. */
 export async function setQuota(page: Page, quotaSize: number): Promise<void> {
   const session = await page.context().newCDPSession(page);

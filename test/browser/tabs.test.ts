@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { decodeVersion } from "../../ts/codec/version.ts";
 import { browserAbsence } from "./chromium.ts";
 import type { OpenStore, StoreState } from "./programs/stores.ts";
-import { ask, isReady, kill, setQuota, withPages } from "./tabs-under-test.ts";
+import { ask, deleteDatabase, isReady, kill, setQuota, withPages } from "./tabs-under-test.ts";
 
 const NAME = "shared store";
 const LOCK = `lastwrite/${NAME}`;
@@ -175,15 +175,7 @@ describe.skipIf(browserAbsence !== "")("tabs in Chromium", () => {
   test("a leader whose database was deleted gives the lead to the next tab", async () => {
     const first = await openTab();
     await ask(first, "write", "first/", 0, 1);
-    await first.evaluate(
-      (name) =>
-        new Promise<void>((resolve, reject) => {
-          const request = indexedDB.deleteDatabase(name);
-          request.addEventListener("success", () => resolve());
-          request.addEventListener("error", () => reject(new Error("not deleted")));
-        }),
-      LOCK,
-    );
+    await deleteDatabase(first, LOCK);
     const second = await openTab({ options: { answerMaxMs: 300 } });
     expect(await ask(second, "write", "second/", 0, 2)).toBe(2);
     expect((await ask(second, "state")).isLeader).toBe(true);

@@ -4,20 +4,7 @@
  * history that was found.
  */
 
-import { expect, test } from "vitest";
+import { testVariants } from "./histories-on-engines.ts";
+import { searchBudgetMs, variants } from "./planted.ts";
 
-import { describeFailure } from "./history.ts";
-import { noticed, searchBudgetMs, variants } from "./planted.ts";
-
-const only = process.env["PLANTED"];
-
-for (const variant of variants.filter(({ name }) => only === undefined || name.includes(only))) {
-  test(`it is noticed when ${variant.name}`, { timeout: 2 * searchBudgetMs }, async () => {
-    const { count, failure } = await noticed(variant);
-    console.log(
-      `planted: ${variant.name}: ${failure === undefined ? "not found" : "found"} after ${count} histories`,
-    );
-    if (failure !== undefined && only !== undefined) console.log(describeFailure(failure));
-    expect(failure, `in ${count} histories`).toBeDefined();
-  });
-}
+testVariants(variants, 2 * searchBudgetMs);

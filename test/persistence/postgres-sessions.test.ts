@@ -40,6 +40,13 @@ describe.skipIf(absence !== undefined)(
       ["postgres", () => database.sql()],
     ];
 
+    /** A store of its own, open on a Client of its own, and what is written to it. */
+    const openedOnClient = async () => {
+      const [store, client] = [randomUUID(), await database.client()];
+      const persistence = await opened(postgresPersistence(client, { store }), engine);
+      return { store, client, persistence, source: makeSource(engine) };
+    };
+
     test("of ten that open one store at once, one gets it, also where the tables are not there yet", async () => {
       await using empty = await makeDatabase();
       const pool = empty.pool(10);
@@ -119,10 +126,7 @@ describe.skipIf(absence !== undefined)(
     });
 
     test("a Client whose connection broke is unavailable from then on, and the process lives", async () => {
-      const store = randomUUID();
-      const client = await database.client();
-      const persistence = await opened(postgresPersistence(client, { store }), engine);
-      const source = makeSource(engine);
+      const { client, persistence, source } = await openedOnClient();
       source.set("a", 1);
       const frame = source.frame();
       await terminate();
@@ -234,10 +238,7 @@ describe.skipIf(absence !== undefined)(
     });
 
     test("nothing is written into a transaction of the user", async () => {
-      const store = randomUUID();
-      const client = await database.client();
-      const persistence = await opened(postgresPersistence(client, { store }), engine);
-      const source = makeSource(engine);
+      const { store, client, persistence, source } = await openedOnClient();
       source.set("a", 1);
       const frame = source.frame();
       await client.query("begin");
@@ -284,10 +285,7 @@ describe.skipIf(absence !== undefined)(
     test.each(["one statement", "several statements", "all frames"])(
       "nothing is acknowledged that a transaction of the user, on its way already, takes along: %s",
       async (what) => {
-        const store = randomUUID();
-        const client = await database.client();
-        const persistence = await opened(postgresPersistence(client, { store }), engine);
-        const source = makeSource(engine);
+        const { store, client, persistence, source } = await openedOnClient();
         source.set("a/1", 1);
         if (what === "several statements") source.deletePrefix("a/");
         const frame = source.frame();
@@ -313,10 +311,7 @@ describe.skipIf(absence !== undefined)(
     );
 
     test("a write that the user undoes or spoils half-way is not acknowledged", async () => {
-      const store = randomUUID();
-      const client = await database.client();
-      const persistence = await opened(postgresPersistence(client, { store }), engine);
-      const source = makeSource(engine);
+      const { store, client, persistence, source } = await openedOnClient();
       for (const spoil of ["rollback", "rollback; begin", "select 1 / 0"]) {
         source.set("b/1", spoil);
         source.deletePrefix("b/");
@@ -344,10 +339,7 @@ describe.skipIf(absence !== undefined)(
     });
 
     test("an answer that got lost after a write in a transaction of the user is not taken for its own", async () => {
-      const store = randomUUID();
-      const client = await database.client();
-      const persistence = await opened(postgresPersistence(client, { store }), engine);
-      const source = makeSource(engine);
+      const { store, client, persistence, source } = await openedOnClient();
       source.set("a", 1);
       const frame = source.frame();
       const begun = client.query("begin");
@@ -506,10 +498,7 @@ describe.skipIf(absence !== undefined)(
     });
 
     test("what is read half and closed leaves no transaction open", async () => {
-      const store = randomUUID();
-      const client = await database.client();
-      const persistence = await opened(postgresPersistence(client, { store }), engine);
-      const source = makeSource(engine);
+      const { client, persistence, source } = await openedOnClient();
       for (let at = 0; at < 500; at++) source.set(`key/${at}`, at);
       await persistence.append(source.frame(), SYNC);
       await persistence.close();

@@ -184,33 +184,23 @@ describe("a transaction of the user", () => {
     await store.close();
   });
 
-  test("is waited for", async () => {
+  test.each([
+    ["is waited for", () => database],
+    ["on another connection is waited for too", () => connect("app.db")],
+  ])("%s", async (_, connectionOf) => {
     const store = await open({ persistence: sqlitePersistence(database), engine });
-    database.exec("begin");
+    const connection = connectionOf();
+    connection.exec("begin immediate");
     store.set("a", 1);
     const flushed = store.flush();
     await new Promise((resolve) => {
       setTimeout(resolve, 20);
     });
-    database.exec("commit");
+    connection.exec("commit");
     await flushed;
     expect(valueOf("a")).toBe(1);
     await store.close();
-  });
-
-  test("on another connection is waited for too", async () => {
-    const store = await open({ persistence: sqlitePersistence(database), engine });
-    using other = connect("app.db");
-    other.exec("begin immediate");
-    store.set("a", 1);
-    const flushed = store.flush();
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
-    other.exec("commit");
-    await flushed;
-    expect(valueOf("a")).toBe(1);
-    await store.close();
+    if (connection !== database) connection.close();
   });
 
   test("reads what a reader of the same connection reads", async () => {

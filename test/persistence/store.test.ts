@@ -10,6 +10,7 @@ import {
   loadEngine,
   open,
   type Persistence,
+  type Store,
   type Value,
 } from "lastwrite";
 import { memoryPersistence } from "lastwrite/persistence/memory";
@@ -84,11 +85,7 @@ describe("a place that fails for a while", () => {
       expect(errors).toEqual([code, code]);
       await store.flush();
       expect(store.unflushedCount).toBe(0);
-      const snapshot = store.snapshot();
-      await store.close();
-      const again = await open({ persistence: memoryPersistence({ of: place }), engine });
-      expect(again.snapshot()).toEqual(snapshot);
-      await again.close();
+      await expectKept(store, place);
     },
   );
 
@@ -134,11 +131,7 @@ describe("a place that fails for a while", () => {
       await store.flush();
     }
     expect(persistence.replaceCount).toBeGreaterThan(0);
-    const snapshot = store.snapshot();
-    await store.close();
-    const again = await open({ persistence: memoryPersistence({ of: place }), engine });
-    expect(again.snapshot()).toEqual(snapshot);
-    await again.close();
+    await expectKept(store, place);
   });
 
   test("a whole state that could not be kept is asked for again", async () => {
@@ -155,11 +148,7 @@ describe("a place that fails for a while", () => {
     store.set("c", 1);
     await store.flush();
     expect(persistence.replaceCount).toBe(1);
-    const snapshot = store.snapshot();
-    await store.close();
-    const again = await open({ persistence: memoryPersistence({ of: place }), engine });
-    expect(again.snapshot()).toEqual(snapshot);
-    await again.close();
+    await expectKept(store, place);
   });
 
   test("a close that cannot keep the last changes says so, and closes", async () => {
@@ -594,6 +583,15 @@ describe("options", () => {
     await store.close();
   });
 });
+
+/** Closes the store, and looks whether the place has what it held. */
+async function expectKept(store: Store, place: Persistence): Promise<void> {
+  const snapshot = store.snapshot();
+  await store.close();
+  const again = await open({ persistence: memoryPersistence({ of: place }), engine });
+  expect(again.snapshot()).toEqual(snapshot);
+  await again.close();
+}
 
 async function* garbage(): AsyncGenerator<Uint8Array, void, undefined> {
   yield Uint8Array.of(1, 2, 3);

@@ -107,10 +107,7 @@ export const persistenceCases: readonly PersistenceCase[] = [
         store.set(key, key);
       }
       store.set("large", "x".repeat(1024 * 1024 - 1));
-      const before = stateOf(store);
-      await store.close();
-      const again = await open({ persistence: place.opener(), engine });
-      assertState(again, before);
+      const again = await assertReopens(store, { persistence: place.opener(), engine });
       for (const [at, value] of VALUES.entries()) {
         assertEqual(shown(again.get(`value/${at}`)), shown(value), `value ${at}`);
       }
@@ -142,10 +139,7 @@ export const persistenceCases: readonly PersistenceCase[] = [
       await store.flush();
       store.set("tasks/1/new", "lives");
       store.deletePrefix("tasks/2/");
-      const before = stateOf(store);
-      await store.close();
-      const again = await open({ persistence: place.opener(), engine });
-      assertState(again, before);
+      const again = await assertReopens(store, { persistence: place.opener(), engine });
       assertEqual([...again.keys({ prefix: "tasks/1/" })], ["tasks/1/new"], "keys below");
       assertEqual(again.get("users/1"), undefined, "the removed key");
       assertEqual([...again.keys()].length, again.size, "size");
@@ -167,10 +161,7 @@ export const persistenceCases: readonly PersistenceCase[] = [
       store.delete("k/15");
       // Put and collected between two frames: the next one has to be whole.
       store.collectTombstones(store.version());
-      const before = stateOf(store);
-      await store.close();
-      const again = await open({ persistence: place.opener(), engine });
-      assertState(again, before);
+      const again = await assertReopens(store, { persistence: place.opener(), engine });
       assertEqual(again.has("k/15"), false, "a collected key");
       await again.close();
     },
@@ -192,10 +183,7 @@ export const persistenceCases: readonly PersistenceCase[] = [
         "",
       );
       store.reread(other.snapshot());
-      const before = stateOf(store);
-      await store.close();
-      const again = await open({ persistence: place.opener(), engine });
-      assertState(again, before);
+      const again = await assertReopens(store, { persistence: place.opener(), engine });
       assertEqual([...again.keys()], ["own"], "keys");
       await again.close();
       other.close();
@@ -275,10 +263,7 @@ export const persistenceCases: readonly PersistenceCase[] = [
       assertEqual(store.unflushedCount, 0, "unflushed changes");
       await store.flush();
       assertEqual(frames.length, 1, "frames");
-      const before = stateOf(store);
-      await store.close();
-      const again = await open({ persistence: place.opener(), engine });
-      assertState(again, before);
+      const again = await assertReopens(store, { persistence: place.opener(), engine });
       await again.close();
     },
   },
@@ -399,10 +384,7 @@ export const persistenceCases: readonly PersistenceCase[] = [
       }
       const expected = persistence.keepsRows === true ? 0 : 2;
       assert(compactedCount >= expected, `folded ${compactedCount} times`);
-      const before = stateOf(store);
-      await store.close();
-      const again = await open({ persistence: place.opener(), engine });
-      assertState(again, before);
+      const again = await assertReopens(store, { persistence: place.opener(), engine });
       await again.close();
     },
   },
@@ -636,6 +618,14 @@ function assertState(store: Store, before: StoreState): void {
 async function reopened(store: Store, options: OpenOptions): Promise<Store> {
   await store.close();
   return open(options);
+}
+
+/** As `reopened`; it has to be as it was. */
+async function assertReopens(store: Store, options: OpenOptions): Promise<Store> {
+  const before = stateOf(store);
+  const again = await reopened(store, options);
+  assertState(again, before);
+  return again;
 }
 
 async function framesOf(persistence: Persistence): Promise<Uint8Array[]> {
