@@ -1,5 +1,5 @@
 /**
- * Two offline copies of a real data set, edited at the same time, one of them killed while it wrote, brought together and checked: `npm start`.
+ * Two offline copies of a real data set, edited at the same time, one of them killed while it wrote, brought together and checked: `npm run demo`.
  *
  * 135,000 cities are loaded into a store on the native engine and copied to one on the WASM engine, each in a file of its own. Both are then written
  * without knowing of each other: tens of thousands of edits and removals of the same keys, a country withdrawn by one prefix delete while the

@@ -1,15 +1,13 @@
-/** `npm start`: sets up and builds what is missing, then runs the example, with the arguments given. */
+/** `npm start`: sets up and builds what is missing, then runs the server, with the arguments given. */
 import "./node-version.mjs";
-import { spawnSync } from "node:child_process";
 
-import { root, runSteps } from "./run.mjs";
+import { runSteps } from "./run.mjs";
 import { stepsOf } from "./steps.mjs";
 
 if (await runSteps(stepsOf(["build"]))) {
-  const args = ["examples/cities.mjs", ...process.argv.slice(2)];
-  // The example draws its progress itself, so it gets the terminal whole.
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
-  process.exitCode = status ?? 1;
+  // In this process, so that whoever stops it stops the server.
+  const { run } = await import("../dist/cli/program.js");
+  process.exitCode = await run(["serve", ...process.argv.slice(2)]);
 } else {
   process.exitCode = 1;
 }

@@ -13,7 +13,7 @@ const defaults = {
 /** A command line that says what cannot be done; the message says why. */
 export class UsageError extends Error {}
 
-export const usage = `Usage: npm start -- [options]
+export const usage = `Usage: npm run demo -- [options]
 
 Edits two offline copies of a list of cities in stores of their own, kills the process that holds one of them, opens it again, synchronises and compares them.
 

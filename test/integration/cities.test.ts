@@ -94,7 +94,7 @@ test.each([
   const { code, errors, text } = await run(args);
   expect({ code, text }).toEqual({ code: 2, text: "" });
   expect(errors).toContain(message);
-  expect(errors).toContain("Usage: npm start");
+  expect(errors).toContain("Usage: npm run demo");
 });
 
 function run(

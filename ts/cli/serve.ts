@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 
 import { Command, InvalidArgumentError, Option } from "commander";
 
+import { LastwriteError } from "../errors.ts";
+import { isLoopback } from "../server/gate.ts";
 import type { LastwriteServer, LogEntry, ServerOptions } from "../server/contract.ts";
 import { LIMIT_NAMES, type LimitName, LIMITS, type ServerLimits } from "../server/limits.ts";
 import { createServer } from "../server/server.ts";
@@ -71,6 +73,12 @@ export function serveCommand(): Command {
 }
 
 async function serve(flags: Flags): Promise<void> {
+  if (!isLoopback(flags.host) && flags.open !== true) {
+    throw new LastwriteError(
+      "invalid-argument",
+      `on ${flags.host} others can reach the server, and nobody is asked who he is: say --open if everybody may read and write`,
+    );
+  }
   const server = await createServer(optionsOf(flags));
   console.log(`lastwrite listens on ${server.address}`);
   await stopped();

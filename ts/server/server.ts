@@ -317,7 +317,7 @@ function listening(server: Server, port: number, host: string): Promise<void> {
     const failed = (error: NodeJS.ErrnoException): void => {
       const why =
         error.code === "EADDRINUSE"
-          ? "it is in use: stop who uses it, or take another port (0 takes a free one)"
+          ? "it is in use; stop who uses it, or take another port (0 takes a free one)"
           : error.message;
       reject(
         new LastwriteError("link-failed", `cannot listen on ${host}:${port}: ${why}`, {
