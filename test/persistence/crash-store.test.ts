@@ -10,6 +10,7 @@ import { logPersistence } from "../../ts/persistence/log-persistence.ts";
 import { fastestEngine } from "../suites/engines.ts";
 import { numberFromEnvironment, type Random, seededRandom } from "../suites/random.ts";
 import { CrashDisk, type Outcome, OUTCOMES } from "./crash-disk.ts";
+import { collectElsewhere } from "../suites/collect.ts";
 
 const RECOVERIES = numberFromEnvironment("STORE_RECOVERIES") ?? 4000;
 const SEED = numberFromEnvironment("SEED") ?? 1;
@@ -71,7 +72,7 @@ class StoreCrashes {
       // A tombstone that no frame has told of is gone: the next one has to be whole.
       if (chance < 3) {
         this.#change(store, "a/0");
-        store.collectTombstones(store.version());
+        collectElsewhere(store, engine);
         // No frame is begun in between, so that no state is kept but those after a change.
         this.#change(store);
       }

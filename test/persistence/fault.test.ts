@@ -12,6 +12,7 @@ import { type Random, seededRandom } from "../suites/random.ts";
 import { CrashDisk, OUTCOMES } from "./crash-disk.ts";
 import { type Fault, faultyDisk } from "./fault-disk.ts";
 import { frameOf, stateOfFrames } from "./log-frames.ts";
+import { collectElsewhere } from "../suites/collect.ts";
 
 const NAME = "store";
 
@@ -265,7 +266,7 @@ async function playStore(disk: Disk): Promise<Map<string, number>> {
           // The next frame has to be the whole state.
           store.set("gone", at);
           store.delete("gone");
-          store.collectTombstones(store.version());
+          collectElsewhere(store, engine);
         }
         await store.flush();
         kept.set(key, at);

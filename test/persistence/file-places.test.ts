@@ -25,6 +25,7 @@ import { fastestEngine } from "../suites/engines.ts";
 import { errorCode } from "../suites/failures.ts";
 import { seededRandom } from "../suites/random.ts";
 import { frameOf, frameOfLength, stateOfFrames } from "./log-frames.ts";
+import { collectElsewhere } from "../suites/collect.ts";
 
 const engine = fastestEngine();
 const root = mkdtempSync(path.join(tmpdir(), "lastwrite-places-"));
@@ -319,7 +320,7 @@ async function keysOf(file: string): Promise<string[]> {
 async function fold(store: Store): Promise<void> {
   store.set("gone", 1);
   store.delete("gone");
-  store.collectTombstones(store.version());
+  collectElsewhere(store, engine);
   await store.flush();
 }
 

@@ -9,6 +9,7 @@ import { sqlitePersistence } from "lastwrite/persistence/sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { temporaryFolder } from "./sqlite-places.ts";
+import { collectElsewhere } from "../suites/collect.ts";
 
 const engine = await loadEngine();
 
@@ -100,7 +101,7 @@ describe("other programs", () => {
     expect(countOf("lastwrite_entries")).toBe(2);
     store.delete("tasks");
     await store.flush();
-    store.collectTombstones(store.version());
+    collectElsewhere(store, engine);
     await store.flush();
     expect(countOf("lastwrite_entries")).toBe(0);
     store.set("last", 1);

@@ -17,6 +17,7 @@ import {
 } from "lastwrite/persistence/indexeddb";
 
 import { persistenceCases, type PlaceUnderTest } from "../../suites/persistence.ts";
+import { collectElsewhere } from "../../suites/collect.ts";
 
 /** Where a store of a case is kept. */
 export type Medium = "shared" | "exclusive" | "opfs";
@@ -169,7 +170,7 @@ export const stores: Stores = {
     const { store } = find(as);
     store.set("temporary", 1);
     store.delete("temporary");
-    const count = store.collectTombstones(store.version());
+    const count = collectElsewhere(store, await engineOf("script"));
     await store.flush();
     return count;
   },
