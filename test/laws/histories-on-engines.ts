@@ -11,7 +11,7 @@ import {
 } from "../suites/engines.ts";
 import { numberFromEnvironment } from "../suites/random.ts";
 import { describeFailure, failureOf, type Plan, randomHistory, search } from "./history.ts";
-import type { EngineOf } from "./network.ts";
+import type { EngineOf } from "./network/setup.ts";
 import { noticed, type Variant } from "./planted.ts";
 
 /** How many histories are played without being asked for more. */

@@ -1,15 +1,16 @@
 /** Random histories for the network: made from a seed, played, and cut down to few steps when they fail. */
 
 import { seededRandom, type Random } from "../suites/random.ts";
+import { play } from "./network.ts";
+import { wholeDelta } from "./network/exchange.ts";
 import {
-  play,
   Violation,
   type Action,
   type EngineOf,
   type Setup,
   type Step,
   type Traits,
-} from "./network.ts";
+} from "./network/setup.ts";
 
 export interface History {
   readonly setup: Setup;
@@ -273,9 +274,6 @@ function stored(random: Random): Step[] {
     ],
   ]);
 }
-
-/** Chooses one part and no stamp limit for an exchange. */
-const wholeDelta = 48;
 
 /** A step whose first number, that of the replica as a rule, may be given. */
 function randomStep(action: Action, random: Random, replica?: number): Step {

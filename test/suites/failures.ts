@@ -17,6 +17,11 @@ export function errorWords(error: unknown): string | undefined {
   return side === undefined ? code : `${code} ${side}`;
 }
 
+/** Passes errors with one of these codes; anything else is a failure of its own. */
+export function expectCode(error: unknown, codes: readonly string[]): void {
+  if (!codes.includes(errorCode(error) ?? "")) throw error;
+}
+
 function member(error: unknown, name: string): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const value: unknown = Reflect.get(error, name);
