@@ -106,6 +106,21 @@ const typescript = stamped({
   },
 });
 
+/** After `typescript`, which empties dist/: the page is made of the package that it builds. */
+const web = stamped({
+  name: "web page",
+  does: "bundles web/ and the package for the browser, into dist/web/",
+  usually: "2 s",
+  inputs: [
+    ...typescriptInputs,
+    "bindings/wasm/pkg/lastwrite_wasm_bg.wasm",
+    "web",
+    "scripts/steps.mjs",
+  ],
+  outputs: ["dist/web/index.html", "dist/web/sw.js"],
+  run: () => runPackage("vite/bin/vite.js", ["build", "web", "--logLevel=warn"]),
+});
+
 const docsPackages = {
   name: "docs packages",
   does: "installs TypeDoc with the TypeScript that it reads",
@@ -131,7 +146,7 @@ const runtimes = {
  */
 export const groups = {
   tools,
-  build: [nativeAddon, wasm, typescript],
+  build: [nativeAddon, wasm, typescript, web],
   hooks: [nativeAddonWithHooks, wasmWithHooks],
   lint: [
     check("format", "oxfmt and rustfmt", "2 s", async () => {
@@ -192,6 +207,7 @@ export const groups = {
     nativeAddon,
     wasm,
     typescript,
+    web,
     nativeAddonWithHooks,
     wasmWithHooks,
     runtimes,
