@@ -1,0 +1,346 @@
+/** Rooms: who shares one, when they are opened and closed, and where they are kept. */
+
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer as createHttpServer, get } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+
+import { open } from "../../ts/open.ts";
+import { memoryPersistence } from "../../ts/persistence/memory.ts";
+import { isRoomName, targetOf } from "../../ts/server/paths.ts";
+import { createServer } from "../../ts/server/index.ts";
+import { createServerOn } from "../../ts/server/server.ts";
+import { fileOfRoom, tablesOfRoom } from "../../ts/server/storage.ts";
+import { manualTimers } from "../suites/timers.ts";
+import {
+  alike,
+  exchange,
+  holds,
+  keptInMemory,
+  serve,
+  upgradeRequest,
+  whenStatus,
+} from "./under-test.ts";
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "rooms-"));
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("clients of a room", () => {
+  test("see what the others write, those who come later too, and nobody in another room does", async () => {
+    await using served = await serve();
+    const [one, two, elsewhere] = await Promise.all([
+      served.store("team"),
+      served.store("team"),
+      served.store("other"),
+    ]);
+    one.set("a", 1);
+    two.set("b", { c: [1n, new Date(5), new Uint8Array([1, 2])] });
+    await alike(one, two);
+    two.delete("a");
+    const three = await served.store("team");
+    await alike(one, three);
+    expect([...three.keys()]).toEqual(["b"]);
+    expect(elsewhere.size).toBe(0);
+  });
+
+  test("are told who else is there", async () => {
+    await using served = await serve();
+    const [one, two] = await Promise.all([served.store("team"), served.store("team")]);
+    const told = new Promise<unknown>((resolve) => {
+      two.on("presence", ([present]) => resolve(present?.value));
+    });
+    one.setPresence({ name: "Ada" });
+    expect(await told).toEqual({ name: "Ada" });
+    const gone = new Promise<unknown>((resolve) => {
+      two.on("presence", resolve);
+    });
+    await one.close();
+    expect(await gone).toEqual([]);
+  });
+
+  test("share the room with the program that the server is in", async () => {
+    await using served = await serve();
+    const here = await served.server.room("team");
+    const there = await served.store("team");
+    here.set("from", "server");
+    await holds(there, "from", "server");
+    there.set("from", "client");
+    await holds(here, "from", "client");
+  });
+
+  test("have their writes acknowledged only when these are kept", async () => {
+    await using served = await serve({ data: folder });
+    const store = await served.store("team");
+    store.set("a", 1);
+    await store.synced();
+    expect(store.pendingCount).toBe(0);
+    // As a crash would leave it.
+    const { copyFileSync } = await import("node:fs");
+    copyFileSync(path.join(folder, "team.lw"), path.join(folder, "copy.lw"));
+    const { filePersistence } = await import("../../ts/persistence/file.ts");
+    const copy = await open({ persistence: filePersistence(path.join(folder, "copy.lw")) });
+    expect(copy.get("a")).toBe(1);
+    await copy.close();
+  });
+});
+
+describe("a room", () => {
+  test.each(["team", "A-b_9", "a".repeat(64), "Json"])("may be called %s", async (name) => {
+    expect(isRoomName(name)).toBe(true);
+    expect(targetOf(`/${name}`)).toEqual({ room: name, speaks: "sync" });
+    expect(targetOf(`/json/${name}`)).toEqual({ room: name, speaks: "json" });
+  });
+
+  test.each([
+    "",
+    "json",
+    "api",
+    "healthz",
+    "readyz",
+    "metrics",
+    "assets",
+    "a.b",
+    "a/b",
+    "ä",
+    "..",
+    "%61",
+    "a".repeat(65),
+  ])("may not be called %j", async (name) => {
+    await using served = await serve();
+    await expect(served.server.room(name)).rejects.toMatchObject({ code: "room-invalid" });
+    const answer = await exchange(served.port, upgradeRequest(`/${encodeURI(name)}`));
+    expect(answer).toMatch(/^HTTP\/1.1 404 /u);
+  });
+
+  test("is opened once for all who come at one moment, and closed when nobody was there for a while", async () => {
+    let openedCount = 0;
+    const kept = keptInMemory();
+    const persistence = (room: string): ReturnType<typeof kept> => {
+      openedCount++;
+      return kept(room);
+    };
+    const timers = manualTimers();
+    const events: string[] = [];
+    let isClosed = (): void => {};
+    const closed = new Promise<void>((resolve) => (isClosed = resolve));
+    const server = await createServerOn(
+      { timers },
+      {
+        port: 0,
+        persistence,
+        log: ({ event }) => {
+          events.push(event);
+          if (event === "room-closed") isClosed();
+        },
+      },
+    );
+    const connect = `${server.address.replace("http", "ws")}/team`;
+    const clients = await Promise.all(
+      Array.from({ length: 10 }, () => open({ persistence: memoryPersistence(), connect })),
+    );
+    await Promise.all(clients.map((client) => client.synced()));
+    clients[0]?.set("a", 1);
+    await clients[0]?.synced();
+    expect(openedCount).toBe(1);
+    await Promise.all(clients.map((client) => client.close()));
+    // What runs: the wait of the empty room.
+    while (!events.includes("room-closed")) {
+      timers.run();
+      await Promise.race([closed, new Promise((resolve) => void setImmediate(resolve))]);
+    }
+    const later = await open({ persistence: memoryPersistence(), connect });
+    await later.synced();
+    expect(openedCount).toBe(2);
+    expect(later.get("a")).toBe(1);
+    await later.close();
+    await server.close();
+  });
+
+  test("whose store is closed by its program comes back, and its clients with it", async () => {
+    await using served = await serve();
+    const client = await served.store("team");
+    client.set("a", 1);
+    await client.synced();
+    const here = await served.server.room("team");
+    const isGone = whenStatus(client, "offline");
+    await here.close();
+    await isGone;
+    await whenStatus(client, "live");
+    const again = await served.server.room("team");
+    expect(again.get("a")).toBe(1);
+    again.set("b", 2);
+    await holds(client, "b", 2);
+  });
+
+  test("is refused when there are as many as there may be, those of before included", async () => {
+    {
+      await using served = await serve({ data: folder });
+      await served.server.room("first");
+    }
+    await using served = await serve({ data: folder, limits: { roomsMax: 2 } });
+    await served.server.room("second");
+    await expect(served.server.room("third")).rejects.toMatchObject({ code: "too-large" });
+    await served.server.room("first");
+    const store = await open({ persistence: memoryPersistence(), connect: `${served.url}/third` });
+    await whenStatus(store, "offline");
+    expect(store.statusReason?.code).toBe("too-large");
+    await store.close();
+  });
+
+  test("that cannot be opened says so without saying where it is kept", async () => {
+    await using served = await serve({
+      persistence: (room) => {
+        const open = (): Promise<never> => Promise.reject(new Error("secret"));
+        return Object.assign(memoryPersistence(), { name: `secret/${room}`, open });
+      },
+    });
+    const store = await open({ persistence: memoryPersistence(), connect: `${served.url}/team` });
+    await whenStatus(store, "offline");
+    expect(String(store.statusReason?.message)).toContain("try again later");
+    expect(String(store.statusReason?.message)).not.toContain("secret");
+    expect(JSON.stringify(await served.logged("room-failed"))).toContain("secret");
+    await store.close();
+  });
+});
+
+describe("rooms are kept", () => {
+  test("in a folder, one file each, capitals told apart from small letters", async () => {
+    const names = ["team", "Team", "TEAM", "con", "a-b"];
+    {
+      await using served = await serve({ data: path.join(folder, "deep", "er") });
+      for (const name of names) (await served.server.room(name)).set("name", name);
+    }
+    const files = readdirSync(path.join(folder, "deep", "er")).filter((file) =>
+      file.endsWith(".lw"),
+    );
+    expect(new Set(files.map((file) => file.toLowerCase())).size).toBe(names.length);
+    await using served = await serve({ data: path.join(folder, "deep", "er") });
+    for (const name of names) expect((await served.server.room(name)).get("name")).toBe(name);
+  });
+
+  test("in one SQLite database, tables for each", async () => {
+    const database = `sqlite:${path.join(folder, "app.db")}`;
+    const names = ["team", "Team", "a-b", "x".repeat(64)];
+    {
+      await using served = await serve({ database });
+      for (const name of names) (await served.server.room(name)).set("name", name);
+    }
+    await using served = await serve({ database });
+    for (const name of names) expect((await served.server.room(name)).get("name")).toBe(name);
+    const store = await served.store("team");
+    store.set("b", 2);
+    await store.synced();
+  });
+
+  test("under names that differ also where case does not count", () => {
+    const names = ["a", "A", "aA", "Aa", "con", "CON", "con-", "x_y", "X_Y"];
+    for (const nameOf of [fileOfRoom, tablesOfRoom]) {
+      const given = names.map((name) => nameOf(name).toLowerCase());
+      expect(new Set(given).size).toBe(names.length);
+    }
+  });
+
+  test.each([
+    ["mysql://x", "invalid-argument"],
+    ["sqlite:", "invalid-argument"],
+    ["postgres://nobody@127.0.0.1:1/none", "storage-unavailable"],
+  ])("nowhere in %s: %s", async (database, code) => {
+    await expect(createServer({ port: 0, database })).rejects.toMatchObject({ code });
+  });
+
+  test("nowhere in a folder that is a file", async () => {
+    const { writeFileSync } = await import("node:fs");
+    writeFileSync(path.join(folder, "file"), "");
+    await expect(createServer({ port: 0, data: path.join(folder, "file") })).rejects.toMatchObject({
+      code: "storage-unavailable",
+    });
+  });
+});
+
+describe("beside a server of somebody else", () => {
+  test("only paths of rooms are taken, and all others are his", async () => {
+    const http = createHttpServer((request, response) => {
+      response.end(`his ${request.url}`);
+    });
+    const sockets = new WebSocketServer({ noServer: true });
+    http.on("upgrade", (request, wire, head) => {
+      if (request.url !== "/chat/his") return;
+      sockets.handleUpgrade(request, wire, head, (socket) => socket.send("his"));
+    });
+    await new Promise<void>((resolve) => void http.listen(0, "127.0.0.1", resolve));
+    const { port } = http.address() as AddressInfo;
+    const server = await createServer({ server: http, path: "/sync", persistence: keptInMemory() });
+    expect(server.address).toBe(`http://127.0.0.1:${port}/sync`);
+    const store = await open({
+      persistence: memoryPersistence(),
+      connect: `ws://127.0.0.1:${port}/sync/team`,
+    });
+    await store.synced();
+
+    expect(await body(`http://127.0.0.1:${port}/healthz`)).toBe("his /healthz");
+    expect(await body(`http://127.0.0.1:${port}/sync/healthz`)).toBe("ok\n");
+    expect(await body(`http://127.0.0.1:${port}/sync/team`)).toBe("his /sync/team");
+    const his = new WebSocket(`ws://127.0.0.1:${port}/chat/his`);
+    const said = await new Promise((resolve) => {
+      his.on("message", (data: Buffer) => resolve(data.toString()));
+    });
+    expect(said).toBe("his");
+    his.terminate();
+
+    await server.close();
+    await store.close();
+    expect(await body(`http://127.0.0.1:${port}/sync/healthz`)).toBe("his /sync/healthz");
+    await new Promise((resolve) => {
+      http.close(resolve);
+      http.closeAllConnections();
+    });
+  });
+});
+
+describe("closing", () => {
+  test("keeps and acknowledges what came, sends everybody away to come back, and takes nobody in", async () => {
+    await using served = await serve({ data: folder });
+    const store = await served.store("team");
+    const json = served.json("team");
+    await json.hears({ action: "initial_data" });
+    for (let at = 0; at < 100; at++) store.set(`k${at}`, at);
+    await store.synced();
+    await served.server.close();
+    expect(await json.closed).toBe(1012);
+    await whenStatus(store, "offline");
+    await expect(served.server.room("team")).rejects.toMatchObject({ code: "server-closed" });
+    await served.server.close();
+
+    await using again = await serve({ data: folder, port: served.port, limits: {} });
+    await whenStatus(store, "live");
+    expect((await again.server.room("team")).size).toBe(100);
+  });
+
+  test("does not wait for those who do not say goodbye", async () => {
+    const served = await serve();
+    const client = served.json("team");
+    await client.hears({ action: "initial_data" });
+    client.socket.pause();
+    await served.server.close();
+    client.socket.terminate();
+  });
+});
+
+function body(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get(url, { agent: false }, (response) => {
+      let text = "";
+      response.on("data", (bytes: Buffer) => (text += bytes.toString()));
+      response.on("end", () => resolve(text));
+    }).on("error", reject);
+  });
+}
