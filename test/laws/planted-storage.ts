@@ -7,28 +7,31 @@ const journal = "engine/script/journal.ts";
 export const storageVariants: readonly Variant[] = [
   wrong("a journal forgets what changed in the exceptions", {
     file: journal,
-    from: "end: new Map(end),",
-    to: "end: new Map(),",
+    from: "const told = stateSince(state, mark.known);",
+    to: "const told = { ...stateSince(state, mark.known), end: NO_DOTS.exceptions };",
   }),
   wrong("a journal forgets what changed in the vector", {
     file: journal,
-    from: "vector: new Map(vector),",
-    to: "vector: mark === NOTHING ? new Map(vector) : new Map(),",
+    from: "const told = stateSince(state, mark.known);",
+    to: `const told = stateSince(state, mark.known);
+      if (mark !== NOTHING) told.vector = NO_DOTS.vector;`,
   }),
   wrong("a journal forgets that the horizon rose", {
     file: journal,
-    from: "...(isHorizonSame ? {} : { horizon, collected }),",
-    to: "...(mark === NOTHING ? { horizon, collected } : {}),",
+    from: "return { ...told, horizon: state.horizon, collected: state.collected };",
+    to: `return mark === NOTHING
+      ? { ...told, horizon: state.horizon, collected: state.collected }
+      : { ...told, horizon: NO_DOTS.vector, collected: undefined };`,
   }),
   wrong("a journal with no entries is left out, whatever else changed", {
     file: journal,
-    from: "&& isAsMarked(state, mark)",
-    to: "",
+    from: "attributes.length === 0 && isSame) return [];",
+    to: "attributes.length === 0) return [];",
   }),
   wrong("entries are told only up to a place before the head", {
     file: journal,
-    from: "place: state.log.head, version:",
-    to: "place: state.log.head + 1, version:",
+    from: "return { place: state.log.head, known:",
+    to: "return { place: state.log.head + 1, known:",
   }),
   wrong("the place of a journal is that of the mark", {
     file: journal,
