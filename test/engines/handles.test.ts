@@ -34,6 +34,8 @@ const calls: Record<string, (dictionary: EngineDictionary) => unknown> = {
   watch: (dictionary) => dictionary.watch([]),
   version: (dictionary) => dictionary.version(),
   horizon: (dictionary) => dictionary.horizon(),
+  collector: (dictionary) => dictionary.collector(),
+  setCollector: (dictionary) => dictionary.setCollector(ID, NOW),
   frontier: (dictionary) => dictionary.frontier(),
   digest: (dictionary) => dictionary.digest(),
   replicaId: (dictionary) => dictionary.replicaId(),

@@ -8,7 +8,13 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 
 import { readColumns } from "../../ts/engine/columns.ts";
-import { ADOPT, DIFFERENCE, type Engine, type EngineDictionary } from "../../ts/engine/contract.ts";
+import {
+  ADOPT,
+  DIFFERENCE,
+  type Engine,
+  type EngineDictionary,
+  REPAIR,
+} from "../../ts/engine/contract.ts";
 import { scriptEngine } from "../../ts/engine/script.ts";
 import { fromHex, toHex } from "../suites/bytes.ts";
 import { describeEngines, loadedEngines, testAllEnginesThere } from "../suites/engines.ts";
@@ -232,6 +238,7 @@ function openVictim(engine: Engine): Victim {
     take: (bytes) => [
       changing(() => dictionary.merge(bytes, now, ADOPT)),
       changing(() => dictionary.merge(bytes, now, ADOPT | DIFFERENCE)),
+      changing(() => dictionary.merge(bytes, now, REPAIR)),
       changing(() => toHex(dictionary.changesSince(0, { since: bytes }).frame)),
       changing(() => dictionary.reread([bytes], now)),
       changing(() => dictionary.collectTombstones(bytes, now)),
@@ -381,6 +388,7 @@ function journals(): Uint8Array[] {
   own.merge(wholeDelta(other, base), now, 0);
   journal([1, 0x61, 2, 7]);
   own.delete("k", 1_002);
+  own.setCollector(idOf(9), 1_002);
   journal([1, 0x61, 0]);
   own.merge(wholeDelta(other), now, 0);
   other.merge(wholeDelta(own), now, 0);

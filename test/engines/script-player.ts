@@ -7,6 +7,7 @@ import {
   type EngineDictionary,
   type EngineValue,
   type ExportOptions,
+  REPAIR,
   type ScanRange,
 } from "../../ts/engine/contract.ts";
 import { toHex } from "../suites/bytes.ts";
@@ -114,6 +115,7 @@ const weights = {
   snapshot: 3,
   changes: 6,
   frontier: 3,
+  collector: 2,
   merge: 16,
   mergeDamaged: 5,
   watch: 4,
@@ -256,6 +258,7 @@ function createPlayer(engine: Engine): Player {
         toHex(dictionary.replicaId()),
       ];
       parts.push(toHex(dictionary.version()), toHex(dictionary.frontier()));
+      parts.push(toHex(dictionary.collector() ?? bytes()));
       parts.push(toHex(dictionary.hashes(seedOf(1), new Uint8Array(9))));
       parts.push(String(dictionary.isJournalBroken()));
       return parts.join(" ");
@@ -315,7 +318,11 @@ function createPlayer(engine: Engine): Player {
   }
 
   function howOf(number: number): number {
-    return (number % 2 === 0 ? ADOPT : 0) | ((number >>> 1) % 4 === 0 ? 0 : DIFFERENCE);
+    return (
+      (number % 2 === 0 ? ADOPT : 0) |
+      ((number >>> 3) % 4 === 0 ? REPAIR : 0) |
+      ((number >>> 1) % 4 === 0 ? 0 : DIFFERENCE)
+    );
   }
 
   function merge(dictionary: EngineDictionary, frame: Uint8Array, how: number): unknown {
@@ -392,6 +399,10 @@ function createPlayer(engine: Engine): Player {
       const { frame, next, atHead } = dictionary.changesSince(seq, { ...optionsOf(d), ...since });
       seqs.push(next);
       return [keep(frame), next, atHead];
+    },
+    collector(dictionary, [, b = 0]) {
+      const store = said(`store ${b % 3}`, idOf(b % 3)) as Uint8Array;
+      return dictionary.setCollector(store, timeMs);
     },
     frontier(dictionary) {
       const frontier = dictionary.frontier();

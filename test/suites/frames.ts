@@ -25,6 +25,7 @@ export const FIELD = {
   clock: 8,
   place: 9,
   attributes: 10,
+  collector: 11,
 } as const;
 export const TAG = { tombstone: 0, integer: 4, prefixTombstone: 14 } as const;
 

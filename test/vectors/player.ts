@@ -9,6 +9,7 @@ import {
   type EngineDictionary,
   type EngineValue,
   type ExportOptions,
+  REPAIR,
 } from "../../ts/engine/contract.ts";
 import { fromHex, toHex } from "../suites/bytes.ts";
 import { codeOf } from "../suites/replicas.ts";
@@ -185,7 +186,10 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
       replica.rollback();
       return undefined;
     case "merge": {
-      const how = (given.has("adopt") ? ADOPT : 0) | (given.has("difference") ? DIFFERENCE : 0);
+      const how =
+        (given.has("adopt") ? ADOPT : 0) |
+        (given.has("repair") ? REPAIR : 0) |
+        (given.has("difference") ? DIFFERENCE : 0);
       const report = replica.merge(given.frame("frame"), given.number("now"), how);
       return { ...report };
     }
@@ -204,6 +208,11 @@ function callOn(replica: EngineDictionary, step: Step, given: Arguments): Answer
       return replica.version();
     case "horizon":
       return replica.horizon();
+    case "collector":
+      return replica.collector() ?? new Uint8Array();
+    case "setCollector":
+      replica.setCollector(given.id("store"), given.number("now"));
+      return undefined;
     case "frontier":
       return replica.frontier();
     case "digest":

@@ -8,6 +8,7 @@ import {
   readBlock,
   writeBlock,
 } from "./block.ts";
+import type { Collector } from "./collector.ts";
 import { notEmpty, readRuns, readVector, writeRuns, writeVector } from "./dot-fields.ts";
 import { NO_DOTS, type Runs, type Vector, type Version } from "./dots.ts";
 import {
@@ -74,6 +75,7 @@ export interface Header {
   readonly isDifference?: boolean;
   /** In a journal always. */
   readonly journal?: JournalFields | undefined;
+  readonly collector?: Collector | undefined;
 }
 
 /** A header that was read: nothing is left out but what a frame need not have. */
@@ -88,6 +90,7 @@ export interface FrameHeader {
   readonly isTainted: boolean;
   readonly isDifference: boolean;
   readonly journal: JournalFields | undefined;
+  readonly collector: Collector | undefined;
 }
 
 export interface Frame extends FrameHeader {
@@ -198,6 +201,7 @@ export const FIELD = {
   clock: 8,
   place: 9,
   attributes: 10,
+  collector: 11,
 } as const;
 
 const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
@@ -209,6 +213,7 @@ const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
     FIELD.horizon,
     FIELD.end,
     FIELD.flags,
+    FIELD.collector,
   ],
   [KIND.snapshot]: [
     FIELD.replicas,
@@ -217,9 +222,17 @@ const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
     FIELD.horizon,
     FIELD.end,
     FIELD.flags,
+    FIELD.collector,
   ],
   [KIND.version]: [FIELD.replicas, FIELD.vector, FIELD.end],
-  [KIND.changes]: [FIELD.replicas, FIELD.vector, FIELD.horizon, FIELD.end, FIELD.flags],
+  [KIND.changes]: [
+    FIELD.replicas,
+    FIELD.vector,
+    FIELD.horizon,
+    FIELD.end,
+    FIELD.flags,
+    FIELD.collector,
+  ],
   [KIND.entries]: [FIELD.replicas],
   [KIND.journal]: [
     FIELD.replicas,
@@ -230,8 +243,9 @@ const FIELDS_OF_KIND: Readonly<Record<Kind, readonly number[]>> = {
     FIELD.clock,
     FIELD.place,
     FIELD.attributes,
+    FIELD.collector,
   ],
-  [KIND.frontier]: [FIELD.replicas, FIELD.vector, FIELD.horizon, FIELD.end],
+  [KIND.frontier]: [FIELD.replicas, FIELD.vector, FIELD.horizon, FIELD.end, FIELD.collector],
 };
 
 /** Flag of kinds 1, 2 and 4. */
@@ -316,6 +330,7 @@ function readHeader(content: ByteReader, kind: Kind): FrameHeader & { ids: reado
     isTainted: (flags & TAINTED) !== 0,
     isDifference: (flags & DIFFERENCE) !== 0,
     journal: kind === KIND.journal ? readJournalFields(fields, ids, flags === WHOLE) : undefined,
+    collector: read(FIELD.collector, (field) => readCollector(field, ids)),
   };
 }
 
@@ -371,7 +386,7 @@ function readFields(content: ByteReader, kind: Kind): Map<number, Uint8Array> {
   let before = 0;
   for (let id = content.u8(); id !== 0; id = content.u8()) {
     if (id <= before) throw corrupt("the fields of a frame do not ascend");
-    if (id <= FIELD.attributes && !FIELDS_OF_KIND[kind].includes(id))
+    if (id <= FIELD.collector && !FIELDS_OF_KIND[kind].includes(id))
       throw corrupt(`a frame of kind ${kind} has field ${id}`);
     before = id;
     fields.set(id, content.take(content.length()));
@@ -392,6 +407,7 @@ function writeHeader(
     isTainted = false,
     isDifference = false,
     journal,
+    collector,
   }: Header,
   ids: readonly string[],
   indexes: ReadonlyMap<string, number>,
@@ -437,6 +453,8 @@ function writeHeader(
     if (journal.attributes.length > 0)
       writeField(FIELD.attributes, (field) => field.bytes(journal.attributes));
   }
+  if (collector !== undefined)
+    writeField(FIELD.collector, (field) => writeCollector(field, collector, indexes));
   writer.u8(0);
 }
 
@@ -494,6 +512,23 @@ function writeHorizon(
   }
 }
 
+function readCollector(field: ByteReader, ids: readonly string[]): Collector {
+  const replicaId = ids[field.varint()];
+  if (replicaId === undefined) throw corrupt("the collector was named by no replica");
+  const stamp = { ...readHlc(field), replicaId };
+  return { stamp, storeId: idText(field.take(ID_BYTES)) };
+}
+
+function writeCollector(
+  field: ByteWriter,
+  { stamp, storeId }: Collector,
+  indexes: ReadonlyMap<string, number>,
+): void {
+  field.varint(indexes.get(stamp.replicaId) as number);
+  writeHlc(field, stamp);
+  field.bytes(idBytes(storeId));
+}
+
 function readHlc(field: ByteReader): Hlc {
   const counter = field.u16();
   return { millis: field.u32() + field.u16() * 2 ** 32, counter };
@@ -535,7 +570,7 @@ export function checkAscending(
 }
 
 function usedIds(
-  { base, vector, horizon, collected, end, journal }: Header,
+  { base, vector, horizon, collected, end, journal, collector }: Header,
   entries: readonly EncodedEntry[],
 ): string[] {
   const ids = new Set<string>();
@@ -544,6 +579,7 @@ function usedIds(
   }
   if (collected !== undefined) ids.add(collected.replicaId);
   if (journal !== undefined) ids.add(journal.ownId);
+  if (collector !== undefined) ids.add(collector.stamp.replicaId);
   for (const { entry } of entries) {
     ids.add(entry.dot.replicaId).add(entry.stamp.replicaId);
     if (entry.origin !== undefined) ids.add(entry.origin.replicaId);

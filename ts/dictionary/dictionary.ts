@@ -11,6 +11,7 @@ import {
   DIFFERENCE,
   type EngineDictionary,
   type MergeReport,
+  REPAIR,
   WON,
 } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
@@ -141,10 +142,10 @@ class ReplicaDictionary implements Dictionary {
     });
     expose(this, {
       entries: this.#entries,
-      merge: (frame, { adopt, isOwn = false }) =>
+      merge: (frame, { adopt, repair = false, isOwn = false }) =>
         this.#merge(
           frame,
-          (adopt ? ADOPT : 0) | (isOwn ? 0 : DIFFERENCE),
+          (adopt ? ADOPT : 0) | (repair ? REPAIR : 0) | (isOwn ? 0 : DIFFERENCE),
           isOwn ? MILLIS_OWN : this.#now(),
         ),
       reread: (parts, { isOwn }) => this.#reread(parts, isOwn ? MILLIS_OWN : this.#now()),

@@ -10,12 +10,12 @@ export interface DictionaryInternals {
   /** To read and to export. What is written or merged here, nobody is notified of. */
   readonly entries: EngineDictionary;
   /**
-   * `merge`, which also takes differences, of whose whole the caller answers for having seen it; `adopt` as in the engine's contract. `isOwn`: it comes
+   * `merge`, which also takes differences, of whose whole the caller answers for having seen it; `adopt` and `repair` as ADOPT and REPAIR of the engine's contract. `isOwn`: it comes
    * from the own storage, and nothing of it is refused for its stamps.
    */
   merge(
     frame: Uint8Array,
-    options: { readonly adopt: boolean; readonly isOwn?: boolean },
+    options: { readonly adopt: boolean; readonly repair?: boolean; readonly isOwn?: boolean },
   ): MergeResult;
   /** `reread`; `isOwn` as for `merge`. */
   reread(

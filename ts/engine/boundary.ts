@@ -52,6 +52,9 @@ export interface Calls {
   readonly version: Call;
   readonly horizon: Call;
   readonly frontier: Call;
+  readonly collector: Call;
+  /** now. Head: id. */
+  readonly setCollector: Call;
   readonly digest: Call;
   readonly replicaId: Call;
   /** Head: id. */
@@ -530,6 +533,18 @@ export abstract class BoundaryDictionary<
 
   frontier(): Uint8Array {
     return this.#ask("frontier");
+  }
+
+  collector(): Uint8Array | undefined {
+    const id = this.#ask("collector");
+    return id.length === 0 ? undefined : id;
+  }
+
+  setCollector(storeId: Uint8Array, now: number): void {
+    this.boundary.open();
+    this.boundary.putWide(0, storeId);
+    this.boundary.numbers[0] = now;
+    this.#call("setCollector");
   }
 
   digest(): Uint8Array {

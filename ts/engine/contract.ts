@@ -21,6 +21,11 @@ export const CLOCK_AHEAD = 2;
 /** Bits of `how` to merge: what the caller answers for. */
 /** What changes (kind 4) start from is in the own version. */
 export const ADOPT = 1;
+/**
+ * The sender has the same version and horizon, and entries that differ: values at or below the horizon are merged like others, and no entry tells of a
+ * clone.
+ */
+export const REPAIR = 2;
 /** The frame may be a difference to a frontier that was adopted here; without this one is refused as `unsupported-format`. */
 export const DIFFERENCE = 4;
 
@@ -143,7 +148,7 @@ export interface EngineDictionary {
   commit(): void;
   rollback(): void;
 
-  /** Merges a frame of kind 1, 2 or 4. `how`: ADOPT and DIFFERENCE, or 0. */
+  /** Merges a frame of kind 1, 2 or 4. `how`: ADOPT, REPAIR and DIFFERENCE, or 0. */
   merge(frame: Uint8Array, now: number, how: number): MergeReport;
   /** The entries that the last merge refused, as columns with everything but `previous`. */
   refusals(): Uint8Array;
@@ -156,6 +161,10 @@ export interface EngineDictionary {
   version(): Uint8Array;
   /** H as a version frame. */
   horizon(): Uint8Array;
+  /** 16 bytes: the store that is named to collect tombstones, if one is. */
+  collector(): Uint8Array | undefined;
+  /** Names it (16 bytes), for all replicas, under the next stamp of the clock, which counts as handed out. `transaction-open` in a transaction. */
+  setCollector(storeId: Uint8Array, now: number): void;
   /** All of the state but the entries, as a frame of kind 7: equal for equal states. Costs one pass over the writers. */
   frontier(): Uint8Array;
   /** 16 bytes. */

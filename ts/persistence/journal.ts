@@ -1,5 +1,6 @@
 /** Journals (docs/format.md, kind 6) as storage needs them: what a store keeps in them, and what an adapter that keeps rows does with them. */
 
+import { type Collector, joinCollectors } from "../codec/collector.ts";
 import { type Run, SeenDots } from "../codec/dots.ts";
 import { compareStamps, idText, type Stamp } from "../codec/entry.ts";
 import {
@@ -180,6 +181,7 @@ export function joinStates(states: readonly Uint8Array[]): Uint8Array {
   const horizon = new Map<string, number>();
   const attributes = new Map<string, Uint8Array | undefined>();
   let collected: Stamp | undefined;
+  let collector: Collector | undefined;
   let last: JournalFields | undefined;
   for (const bytes of states) {
     const state = decodeFrame(bytes, [KIND.journal]);
@@ -189,6 +191,7 @@ export function joinStates(states: readonly Uint8Array[]): Uint8Array {
     for (const [id, counter] of state.horizon)
       horizon.set(id, Math.max(counter, horizon.get(id) ?? 0));
     collected = laterStamp(collected, state);
+    collector = joinCollectors(collector, state.collector);
     for (const [name, value] of decodeAttributes(last.attributes)) attributes.set(name, value);
   }
   if (last === undefined) throw invalid("there are no states to join; give one or more");
@@ -199,6 +202,7 @@ export function joinStates(states: readonly Uint8Array[]): Uint8Array {
     end: seen.exceptions,
     horizon,
     collected,
+    collector,
     journal: { ...last, isWhole: false, attributes: encodeAttributes(kept) },
   });
 }

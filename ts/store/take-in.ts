@@ -59,7 +59,8 @@ function united(
     version.adopt({ ...NO_DOTS, vector: theirs.vector }, "");
     const { vector, exceptions: end } = version;
     const rest = left(ours, theirs).map(encodedEntry);
-    const frame = encodeFrame({ kind: KIND.snapshot, vector, end }, rest);
+    const { collector } = ours;
+    const frame = encodeFrame({ kind: KIND.snapshot, vector, end, collector }, rest);
     internalsOf(both).merge(frame, { adopt: false, isOwn: true });
     return [...both.snapshotParts()];
   } finally {

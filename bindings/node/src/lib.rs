@@ -43,7 +43,7 @@ macro_rules! calls {
 
 calls! {
     create close set write_at delete_prefix size stamp_of scan begin commit rollback refusals
-    patch watch horizon frontier digest replica_id set_spare_id snapshot changes_since head
+    patch watch horizon frontier collector set_collector digest replica_id set_spare_id snapshot changes_since head
     journal is_journal_broken replay set_replica_id collect_tombstones restamp reread fingerprints hashes entries_by_hash decode_entries
     encode_entries scratch_merge part reason release
     #[cfg(feature = "test-hooks")] inject_panic

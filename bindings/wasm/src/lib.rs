@@ -29,6 +29,7 @@ calls! {
     "writeAt" write_at "deletePrefix" delete_prefix "size" size "stampOf" stamp_of "scan" scan
     "begin" begin "commit" commit "rollback" rollback "merge" merge "refusals" refusals
     "patch" patch "watch" watch "version" version "horizon" horizon "frontier" frontier
+    "collector" collector "setCollector" set_collector
     "digest" digest
     "replicaId" replica_id "setSpareId" set_spare_id "delta" delta "snapshot" snapshot
     "changesSince" changes_since "head" head "journal" journal

@@ -1,6 +1,7 @@
 //! The dictionary: its state, what is read of it, and local writes.
 
 use crate::block::{BlockWriter, Chunk, KEY_BYTES_MAX};
+use crate::collector::Collector;
 use crate::columns::Columns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Table;
@@ -79,6 +80,7 @@ pub struct Dictionary {
     pub(crate) seen: Seen,
     pub(crate) horizon: NodeVector,
     pub(crate) collected: Option<Stamp>,
+    pub(crate) collector: Option<Collector>,
     pub(crate) clock: u64,
     /// `restamp` never goes below: the greatest HLC merged, re-read, sent or re-dotted.
     pub(crate) floor: u64,
@@ -139,6 +141,7 @@ impl Dictionary {
             seen: Seen::default(),
             horizon: NodeVector::default(),
             collected: None,
+            collector: None,
             clock: 0,
             floor: 0,
             pending: Vec::new(),

@@ -102,6 +102,7 @@ pub fn scratch_merge(
     let mut merge = Merge {
         closed: Vec::new(),
         limit: u64::MAX,
+        repair: false,
         refusals: Columns::default(),
         winners: None,
         report: &mut report,

@@ -1,6 +1,7 @@
 //! What a dictionary hands out: versions, deltas, snapshots, changes.
 
 use crate::block::{BLOCK_ENTRIES_MAX, BlockWriter, EntryBytes, shared_length};
+use crate::collector::Collector;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
@@ -410,7 +411,9 @@ impl Dictionary {
         records: &[Record],
         out: &mut Vec<u8>,
     ) {
-        let Self { records: store, nodes, seen, horizon, collected, table, writer, .. } = self;
+        let Self {
+            records: store, nodes, seen, horizon, collected, collector, table, writer, ..
+        } = self;
         let start = out.len();
         let end = header.end && (header.kind != FRONTIER || seen.has_exceptions());
         let told = header.told;
@@ -427,9 +430,7 @@ impl Dictionary {
                     table.use_node(node);
                 }
             }
-            if let Some(node) = collected.and_then(|stamp| nodes.find(stamp.replica)) {
-                table.use_node(node);
-            }
+            table.use_stamps(*collected, *collector, nodes);
         }
         table.use_entries(store, records);
         table.finish(nodes, header.base);
@@ -454,6 +455,7 @@ impl Dictionary {
         if tainted | difference > 0 {
             out.extend_from_slice(&[field::FLAGS, 1, tainted | difference]);
         }
+        table.put_collector(told.map_or(*collector, |told| told.collector), out);
         out.push(0);
         table.put_entries(store, records, writer, out);
         frame::end(out, start);
@@ -575,6 +577,20 @@ impl Table {
         }
     }
 
+    /// Enters the replicas of the greatest collected stamp and of the collector's.
+    pub fn use_stamps(
+        &mut self,
+        collected: Option<Stamp>,
+        collector: Option<Collector>,
+        nodes: &Nodes,
+    ) {
+        for stamp in [collected, collector.map(|collector| collector.stamp)].into_iter().flatten() {
+            if let Some(node) = nodes.find(stamp.replica) {
+                self.use_node(node);
+            }
+        }
+    }
+
     pub fn use_entries(&mut self, store: &Records, records: &[Record]) {
         for &record in records {
             self.use_node(store.dot(record).node);
@@ -667,6 +683,17 @@ impl Table {
                 }
             }
         });
+    }
+
+    /// Writes which store collects, if one is named.
+    pub fn put_collector(&self, collector: Option<Collector>, out: &mut Vec<u8>) {
+        if let Some(Collector { stamp, store_id }) = collector {
+            frame::put_field(out, field::COLLECTOR, |out| {
+                put_varint(out, u64::from(self.find(stamp.replica)));
+                out.extend_from_slice(&stamp.hlc.to_le_bytes());
+                out.extend_from_slice(&store_id);
+            });
+        }
     }
 
     /// Writes the blocks of a frame.

@@ -29,6 +29,7 @@ pub(crate) mod field {
     pub const CLOCK: u8 = 8;
     pub const PLACE: u8 = 9;
     pub const ATTRIBUTES: u8 = 10;
+    pub const COLLECTOR: u8 = 11;
 }
 
 /// The flag of an export from which entries were withheld.
@@ -72,6 +73,8 @@ pub(crate) struct Frame<'a> {
     pub clock: Option<(u64, u64)>,
     /// Index of the own replica id of a journal, and the place of its first entry.
     pub place: Option<(usize, u64)>,
+    /// Who collects: index of the replica that said so, HLC, and the id of the store.
+    pub collector: Option<(usize, u64, &'a [u8; 16])>,
     pub bytes: &'a [u8],
     blocks: &'a [u8],
 }
@@ -134,6 +137,7 @@ impl<'a> Frame<'a> {
             whole: false,
             clock: None,
             place: None,
+            collector: None,
             bytes,
             blocks: &[],
         };
@@ -163,7 +167,7 @@ impl<'a> Frame<'a> {
                 field::PART => matches!(self.kind, DELTA | SNAPSHOT),
                 field::BASE => self.kind == DELTA,
                 field::VECTOR | field::END => self.kind != ENTRIES,
-                field::HORIZON => !matches!(self.kind, VERSION | ENTRIES),
+                field::HORIZON | field::COLLECTOR => !matches!(self.kind, VERSION | ENTRIES),
                 field::FLAGS => !matches!(self.kind, VERSION | ENTRIES | FRONTIER),
                 field::CLOCK | field::PLACE | field::ATTRIBUTES => self.kind == JOURNAL,
                 _ => true,
@@ -172,7 +176,7 @@ impl<'a> Frame<'a> {
                 return Err(corrupt!("a field does not belong to its kind of frame"));
             }
             has_replicas |= id == field::REPLICAS;
-            if id <= field::ATTRIBUTES {
+            if id <= field::COLLECTOR {
                 self.read_field(id, &mut bytes)?;
                 if !bytes.is_empty() {
                     return Err(corrupt!("a field has bytes too many"));
@@ -256,9 +260,13 @@ impl<'a> Frame<'a> {
                 }
                 self.place = Some((own, place));
             }
-            _ => {
+            field::ATTRIBUTES => {
                 needed(!reader.is_empty())?;
                 reader.rest = &[];
+            }
+            _ => {
+                let replica = index(reader, replicas)?;
+                self.collector = Some((replica, reader.u64()?, reader.array()?));
             }
         }
         Ok(())

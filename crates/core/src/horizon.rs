@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::block::Chunk;
+use crate::collector::Collector;
 use crate::dictionary::{Dictionary, Options, is_watched};
 use crate::error::{Error, ErrorKind, Read, Result};
 use crate::frame::{Frame, SNAPSHOT, VERSION};
@@ -158,7 +159,9 @@ impl Dictionary {
             return Err(Error::new(ErrorKind::SenderBelowHorizon, reason));
         }
         let collected = last.collected.map_or(0, |(_, hlc)| hlc);
-        if snapshot.tainted || millis_of(snapshot.hlc_max.max(collected)) > self.limit(now) {
+        let collector = last.collector.map_or(0, |(_, hlc, _)| hlc);
+        let greatest = snapshot.hlc_max.max(collected).max(collector);
+        if snapshot.tainted || millis_of(greatest) > self.limit(now) {
             let reason = "the snapshot holds stamps beyond the drift limit; try again later";
             return Err(Error::new(ErrorKind::ClockDrift, reason));
         }
@@ -225,6 +228,7 @@ impl Dictionary {
         if let Some((replica, hlc)) = last.collected {
             self.raise_collected(Stamp { hlc, replica: last.replica(replica) });
         }
+        self.join_collector(Collector::of(last));
         self.clock = self.clock.max(snapshot.hlc_max);
         self.floor = self.floor.max(snapshot.hlc_max);
     }

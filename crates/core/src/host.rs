@@ -12,6 +12,7 @@ use crate::{
 
 /// Bits of how to merge: the fields of [`MergeOptions`].
 const ADOPT: u64 = 1;
+const REPAIR: u64 = 2;
 const DIFFERENCE: u64 = 4;
 
 /// Bytes that the body of a [`Desk`] holds.
@@ -428,7 +429,11 @@ impl Host {
     pub fn merge(&mut self, request: &Request<'_>) -> Result<Answer> {
         let [now, how, ..] = request.desk.numbers;
         let how = integer(how);
-        let options = MergeOptions { adopt: how & ADOPT != 0, difference: how & DIFFERENCE != 0 };
+        let options = MergeOptions {
+            adopt: how & ADOPT != 0,
+            repair: how & REPAIR != 0,
+            difference: how & DIFFERENCE != 0,
+        };
         let report =
             open(&mut self.slots, request.handle)?.merge(request.input, integer(now), options)?;
         Ok(self.reported(&report))
@@ -475,6 +480,21 @@ impl Host {
             dictionary.frontier(out);
             Ok(())
         })
+    }
+
+    /// Answers no bytes or 16.
+    pub fn collector(&mut self, request: &Request<'_>) -> Result<Answer> {
+        self.ask(request, |dictionary, out| {
+            copied(out, dictionary.collector().as_ref().map_or(&[], |id| &id[..]))
+        })
+    }
+
+    /// The id is in the head.
+    pub fn set_collector(&mut self, request: &Request<'_>) -> Result<Answer> {
+        let [now, ..] = request.desk.numbers;
+        open(&mut self.slots, request.handle)?
+            .set_collector(*request.wide(0), integer(now))
+            .map(|()| DONE)
     }
 
     /// As [`Dictionary::digest`].

@@ -1,6 +1,7 @@
 //! Journals: what the own storage keeps, and how it comes back. docs/engine.md, «The own storage».
 
 use crate::block::Chunk;
+use crate::collector::Collector;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Parts, check_part_bytes, put_replicas, put_seen_end, put_seen_vector};
@@ -203,6 +204,7 @@ impl Dictionary {
         if !attributes.is_empty() {
             frame::put_field(out, field::ATTRIBUTES, |out| out.extend_from_slice(attributes));
         }
+        table.put_collector(told.collector, out);
         out.push(0);
         table.put_entries(store, records, writer, out);
         frame::end(out, start);
@@ -268,6 +270,7 @@ impl Dictionary {
         let was_broken = self.is_journal_broken;
         self.join_horizon(frame, nodes);
         self.is_journal_broken = was_broken;
+        self.join_collector(Collector::of(frame));
         (self.clock, self.floor) = (clock, floor);
     }
 }

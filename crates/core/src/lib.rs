@@ -5,6 +5,7 @@
 //! engine and the one in TypeScript alike. Bytes from outside end in a typed [`Error`] and change nothing.
 
 mod block;
+mod collector;
 mod columns;
 mod dictionary;
 mod entries;

@@ -3,6 +3,7 @@
 use core::cmp::Ordering;
 
 use crate::block::{Chunk, EntryBytes};
+use crate::collector::Collector;
 use crate::columns::{Columns, NO_CHANGES, NO_ENTRIES};
 use crate::dictionary::{Dictionary, is_watched};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +27,9 @@ pub(crate) const BATCH: usize = 32;
 pub struct MergeOptions {
     /// What changes start from is in the own version.
     pub adopt: bool,
+    /// The sender has the same version and horizon, and entries that differ: those at or below the horizon are merged like others, and none of them
+    /// tells of a clone.
+    pub repair: bool,
     /// The frame may tell only what is not as in a frontier, which was adopted here.
     pub difference: bool,
 }
@@ -144,7 +148,7 @@ impl Dictionary {
         &mut self,
         bytes: &[u8],
         now: u64,
-        MergeOptions { adopt, difference }: MergeOptions,
+        MergeOptions { adopt, repair, difference }: MergeOptions,
     ) -> Result<MergeReport> {
         self.no_transaction()?;
         let frame = Frame::read(bytes, &[DELTA, SNAPSHOT, CHANGES])?;
@@ -167,6 +171,9 @@ impl Dictionary {
         }
         self.patch.clear();
         let mut report = MergeReport::default();
+        if repair {
+            suspects.forget_entries();
+        }
         if let Some(own) = own_index {
             suspects.name(named_counter(&frame, own));
         }
@@ -174,10 +181,15 @@ impl Dictionary {
             self.take_spare_id();
             report.cloned = true;
         }
-        let tainted =
-            frame.tainted || report.cloned || millis_of(checked.hlc_max) > self.limit(now);
+        let collector = Collector::of(&frame);
+        let is_ahead = collector.is_some_and(|it| millis_of(it.stamp.hlc) > self.limit(now));
+        let tainted = frame.tainted
+            || report.cloned
+            || is_ahead
+            || millis_of(checked.hlc_max) > self.limit(now);
         let mut nodes = FrameNodes::new(frame.replicas);
         self.join_horizon(&frame, &mut nodes);
+        self.join_collector(collector.filter(|_| !is_ahead));
 
         let adopts_later = !tainted
             && frame.part.is_none()
@@ -188,6 +200,7 @@ impl Dictionary {
         let mut merge = Merge {
             closed: Vec::new(),
             limit: self.limit(now),
+            repair,
             refusals: Columns::default(),
             winners: None,
             report: &mut report,
@@ -201,7 +214,7 @@ impl Dictionary {
         let refusals = merge.refusals;
         report.ignored = checked.entries - report.applied - report.refused;
 
-        report.complete = self.adopt(&frame, tainted, adopt, &mut nodes);
+        report.complete = self.adopt(&frame, tainted, adopt, &mut nodes) && !is_ahead;
         self.seen.settle(self.own);
         self.refusal_bytes.clear();
         if !refusals.is_empty() {
@@ -476,7 +489,7 @@ impl Dictionary {
             return None;
         }
         let dot = NodeDot { node: nodes.get(entry.dot_replica, self), counter: entry.counter };
-        if self.is_below_horizon(dot) {
+        if self.is_below_horizon(dot) && !(merge.repair && entry.value.is_live()) {
             return None;
         }
         self.clock = self.clock.max(entry.hlc);
@@ -703,6 +716,8 @@ pub(crate) struct Merge<'a> {
     pub closed: Vec<u64>,
     /// The latest milliseconds that are not refused.
     pub limit: u64,
+    /// Values at or below the horizon are merged, too.
+    pub repair: bool,
     pub refusals: Columns,
     /// Which entries won, by their place in the frame, for who asks.
     pub winners: Option<Vec<bool>>,
@@ -728,6 +743,12 @@ pub(crate) struct Suspects {
 }
 
 impl Suspects {
+    /// Leaves what is not about counters alone.
+    fn forget_entries(&mut self) {
+        self.differs = false;
+        self.counters.clear();
+    }
+
     /// Notes a counter under which the own id is named.
     pub fn name(&mut self, counter: u64) {
         self.counter_max = self.counter_max.max(counter);

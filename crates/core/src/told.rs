@@ -1,5 +1,6 @@
 //! What a header tells of the state beside its entries: all of it, or what is not as somebody knows it.
 
+use crate::collector::Collector;
 use crate::dictionary::Dictionary;
 use crate::export::Table;
 use crate::frame::Frame;
@@ -12,6 +13,7 @@ pub(crate) struct Known {
     pub seen: Seen,
     pub horizon: NodeVector,
     pub collected: Option<Stamp>,
+    pub collector: Option<Collector>,
 }
 
 impl Known {
@@ -22,6 +24,7 @@ impl Known {
             collected: frame
                 .collected
                 .map(|(replica, hlc)| Stamp { hlc, replica: frame.replica(replica) }),
+            collector: Collector::of(frame),
             ..Self::default()
         };
         for (replica, counter) in frame.vector.iter() {
@@ -47,6 +50,7 @@ impl Known {
         self.seen.copy(&dictionary.seen);
         self.horizon.copy(&dictionary.horizon);
         self.collected = dictionary.collected;
+        self.collector = dictionary.collector;
     }
 }
 
@@ -60,12 +64,13 @@ pub(crate) struct Told {
     /// Writers whose counters in the horizon it has.
     pub horizon: Vec<u32>,
     pub collected: Option<Stamp>,
+    pub collector: Option<Collector>,
 }
 
 impl Told {
     /// What a dictionary has that is not as in `known`.
     pub fn since(dictionary: &Dictionary, known: &Known) -> Self {
-        let Dictionary { seen, horizon, collected, .. } = dictionary;
+        let Dictionary { seen, horizon, collected, collector, .. } = dictionary;
         let (mut closed, mut excepted) = seen.differences(&known.seen);
         closed.retain(|&node| seen.vector(node) > 0);
         excepted.retain(|&node| seen.exceptions(node).is_some());
@@ -76,7 +81,8 @@ impl Told {
             }
         });
         let collected = collected.filter(|_| *collected != known.collected);
-        Self { closed, excepted, horizon: collecting, collected }
+        let collector = collector.filter(|_| *collector != known.collector);
+        Self { closed, excepted, horizon: collecting, collected, collector }
     }
 
     pub fn is_nothing(&self) -> bool {
@@ -84,6 +90,7 @@ impl Told {
             && self.excepted.is_empty()
             && self.horizon.is_empty()
             && self.collected.is_none()
+            && self.collector.is_none()
     }
 
     /// Enters the writers that it names into the table of a frame, those with exceptions if they are written.
@@ -92,8 +99,6 @@ impl Told {
         for &node in self.closed.iter().chain(excepted).chain(&self.horizon) {
             table.use_node(node);
         }
-        if let Some(node) = self.collected.and_then(|stamp| nodes.find(stamp.replica)) {
-            table.use_node(node);
-        }
+        table.use_stamps(self.collected, self.collector, nodes);
     }
 }

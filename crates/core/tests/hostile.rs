@@ -7,7 +7,7 @@ use common::{
     version, whole_journal,
 };
 use lastwrite_core::{
-    Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, Parts, Stamp, Value,
+    Dictionary, Error, ErrorKind, ExportOptions, JournalOptions, MergeOptions, Parts, Stamp, Value,
     compare_versions, decode_entries, encode_entries, scratch_merge,
 };
 use proptest::prelude::*;
@@ -99,8 +99,26 @@ fn frames() -> Vec<Vec<u8>> {
     a.collect_tombstones(&version(&a), NOW).expect("a version");
     frames.extend([delta(&mut a, None), snapshot(&mut a), whole_journal(&mut a)]);
     a.horizon(&mut out);
+    frames.push(out.clone());
+    // And who collects; differences to what is in part the same.
+    c.frontier(&mut out);
+    let since = out.clone();
+    a.set_collector([7; 16], 1_107).expect("no transaction");
+    a.frontier(&mut out);
+    frames.extend([since.clone(), out.clone(), snapshot(&mut a), delta(&mut a, None)]);
+    frames.extend(common::journal(&mut a));
+    a.changes_since(0, Some(&since), &ExportOptions::default(), &mut out).expect("a place");
+    frames.push(out.clone());
+    let export = ExportOptions { part_bytes_max: 40, stamp_limit: 1_101 };
+    a.changes_since(0, Some(&since), &export, &mut out).expect("a place");
     frames.push(out);
     frames
+}
+
+/// Whether these are changes that no more than their entries can be read of.
+fn is_difference(bytes: &[u8]) -> bool {
+    let merged = open(1).merge(bytes, NOW, PLAIN);
+    bytes[3] == 4 && merged.is_err_and(|error| error.kind == ErrorKind::UnsupportedFormat)
 }
 
 /// Who is given the bytes, and whom no error may change.
@@ -128,15 +146,19 @@ impl Victim {
         self.before = state(&mut self.dictionary);
     }
 
-    /// Gives the bytes to every call that takes some. Answers what merging said.
+    /// Gives the bytes to every call that takes some. Answers what merging said to who answers for everything.
     fn take(&mut self, bytes: &[u8]) -> Result<(), ErrorKind> {
         let mut out = Vec::new();
         let mut parts = Parts::default();
-        let merged = self.dictionary.merge(bytes, NOW, ADOPTING).map(|_| ()).map_err(|error| {
-            assert!(is_expected(&error), "{error}");
-            error.kind
+        let everything = MergeOptions { adopt: true, repair: true, difference: true };
+        let [alone, merged] = [ADOPTING, everything].map(|options| {
+            let merged = self.dictionary.merge(bytes, NOW, options).map(|_| ());
+            self.looked_at(merged.is_ok());
+            merged
         });
-        self.looked_at(merged.is_ok());
+        let export = ExportOptions::default();
+        let told = self.dictionary.changes_since(0, Some(bytes), &export, &mut out).map(|_| ());
+        self.looked_at(false);
         let reread = self.dictionary.reread(&[bytes], NOW);
         assert!(!reread.is_ok_and(|report| !report.complete));
         self.looked_at(reread.is_ok());
@@ -154,8 +176,15 @@ impl Victim {
         }
         let exported = self.dictionary.delta(Some(bytes), &ExportOptions::default(), &mut parts);
         self.looked_at(false);
-        let errors =
-            [reread.map(|_| ()).err(), collected.map(|_| ()).err(), replayed.err(), exported.err()];
+        let errors = [
+            reread.map(|_| ()).err(),
+            collected.map(|_| ()).err(),
+            replayed.err(),
+            exported.err(),
+            alone.err(),
+            merged.err(),
+            told.err(),
+        ];
         for error in errors.into_iter().flatten() {
             assert!(is_expected(&error), "{error}");
         }
@@ -167,12 +196,13 @@ impl Victim {
             encode_entries(&out, &mut again).expect("own columns");
             assert_eq!(rows(&again), rows(bytes), "columns hold all of a frame");
             let merged = scratch_merge(&again, bytes, NOW, 300_000, &mut out);
-            assert_eq!(merged.is_err(), bytes[3] == 6, "journals are not merged");
+            let is_taken = bytes[3] != 6 && !is_difference(bytes);
+            assert_eq!(merged.is_ok(), is_taken, "journals and differences are not merged");
         }
         if let Ok(order) = compare_versions(bytes, bytes) {
             assert_eq!(order, lastwrite_core::VersionOrder::Equal);
         }
-        merged
+        merged.map_err(|error| error.kind)
     }
 
     /// After an error nothing may have changed; after success everything has to be sound.
@@ -269,7 +299,7 @@ fn frames_of_every_kind_are_valid_before_they_are_damaged() {
             assert_eq!(victim.take(&frame), Err(ErrorKind::UnsupportedFormat));
         }
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
 }
 
 /// A block of one delta whose columns are given; those of the other entries are as they have to be.

@@ -223,6 +223,7 @@ impl Player {
             "merge" => {
                 let options = MergeOptions {
                     adopt: step.get("adopt").is_some(),
+                    repair: step.get("repair").is_some(),
                     difference: step.get("difference").is_some(),
                 };
                 reported(&dictionary.merge(&given["frame"], now, options)?)
@@ -244,6 +245,10 @@ impl Player {
             "frontier" => {
                 dictionary.frontier(&mut out);
                 bytes(&out)
+            }
+            "collector" => bytes(dictionary.collector().as_ref().map_or(&[], |id| &id[..])),
+            "setCollector" => {
+                dictionary.set_collector(id(step, "store").0, now).map(|()| Json::Null)?
             }
             "digest" => bytes(&dictionary.digest()),
             "replicaId" => bytes(&dictionary.replica_id().0),

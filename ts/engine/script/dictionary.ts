@@ -31,6 +31,7 @@ import {
   type ExportOptions,
   type JournalOptions,
   type MergeReport,
+  REPAIR,
   type ScanRange,
 } from "../contract.ts";
 import {
@@ -46,6 +47,7 @@ import {
   collect,
   deleteNext,
   deletePrefixNext,
+  nameCollector,
   restampOwn,
   writeNext,
   writeStamped,
@@ -144,7 +146,8 @@ class ScriptDictionary implements EngineDictionary {
     if ((how & DIFFERENCE) === 0) checkNoDifference(header);
     const frame = { ...header, entries: readEntries() };
     const changes: Change[] = [];
-    const outcome = mergeFrame(state, frame, now, (how & ADOPT) !== 0, (change) => {
+    const plan = { canAdopt: (how & ADOPT) !== 0, isRepair: (how & REPAIR) !== 0 };
+    const outcome = mergeFrame(state, frame, now, plan, (change) => {
       if (this.#isEffective(change)) changes.push(change);
     });
     return this.#report(outcome, changes);
@@ -171,6 +174,15 @@ class ScriptDictionary implements EngineDictionary {
 
   horizon(): Uint8Array {
     return encodeVersion({ ...NO_DOTS, vector: this.#open().horizon });
+  }
+
+  collector(): Uint8Array | undefined {
+    const { collector } = this.#open();
+    return collector && idBytes(collector.storeId);
+  }
+
+  setCollector(storeId: Uint8Array, now: number): void {
+    nameCollector(this.#stateOutside("setCollector"), checkedId(storeId), now);
   }
 
   frontier(): Uint8Array {

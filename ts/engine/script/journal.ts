@@ -142,12 +142,13 @@ function moveHead(state: State, place: number): void {
 /** Takes over what a journal tells beside its entries. */
 function restore(
   state: State,
-  { vector, end, horizon, collected }: Frame,
+  { vector, end, horizon, collected, collector }: Frame,
   journal: JournalFields,
 ): void {
   state.replicaId = journal.ownId;
   state.adoptVersion({ vector, exceptions: end ?? NO_DOTS.exceptions });
   if (state.joinHorizon(horizon, collected)) state.dropCollected();
+  state.joinCollector(collector);
   state.clock = journal.clock;
   state.floor = journal.floor;
 }

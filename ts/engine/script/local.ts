@@ -74,6 +74,13 @@ export function deletePrefixNext(state: State, prefix: string, now: number): num
   return before - state.holdings.valueCount;
 }
 
+/** Names the store that collects tombstones, by its id of 32 hex digits. */
+export function nameCollector(state: State, storeId: string, now: number): void {
+  state.collector = { stamp: nextStamp(state, now), storeId };
+  // Every export hands it out.
+  state.raiseFloor(state.clock);
+}
+
 /** Raises the horizon as far as `acknowledged` allows, and returns how many tombstones that dropped. */
 export function collect(state: State, acknowledged: Vector, now: number): number {
   const target = new Map<string, number>();

@@ -1,6 +1,7 @@
 /** Merging a frame: docs/engine.md, Merge, step by step. */
 
 import { LastwriteError } from "../../errors.ts";
+import type { Collector } from "../../codec/collector.ts";
 import {
   hasVersion,
   lastCounter,
@@ -14,6 +15,12 @@ import { type Frame, type FrameHeader, KIND } from "../../codec/frame.ts";
 import type { Change } from "../columns.ts";
 import { mergeEntries } from "./holdings.ts";
 import type { State } from "./state.ts";
+
+/** What the caller of a merge answers for, as the contract has it. */
+export interface MergePlan {
+  readonly canAdopt: boolean;
+  readonly isRepair: boolean;
+}
 
 export interface MergeOutcome {
   readonly appliedCount: number;
@@ -37,7 +44,7 @@ export function mergeFrame(
   state: State,
   frame: Frame,
   now: number,
-  canAdopt: boolean,
+  { canAdopt, isRepair }: MergePlan,
   onChange: (change: Change) => void,
 ): MergeOutcome {
   try {
@@ -50,29 +57,35 @@ export function mergeFrame(
     throw error;
   }
 
-  const isCloned = tellsOfClone(state, [frame], frame.entries);
+  const isCloned = isRepair
+    ? namesOwnIdBeyond(state, [frame], frame.entries)
+    : tellsOfClone(state, [frame], frame.entries);
   if (isCloned) takeSpareId(state);
   joinHorizon(state, frame.horizon, frame.collected);
+  const isCollectorAhead = isAhead(state, frame.collector, now);
+  if (!isCollectorAhead) state.joinCollector(frame.collector);
 
   const refused = frame.entries
     .filter((entry) => state.isBeyondDrift(entry.stamp, now))
     .toSorted((a, b) => Number(b.isPrefix) - Number(a.isPrefix));
   const accepted = frame.entries.filter(
-    (entry) => !state.isBeyondDrift(entry.stamp, now) && !state.isCollected(entry.dot),
+    (entry) =>
+      !state.isBeyondDrift(entry.stamp, now) &&
+      (!state.isCollected(entry.dot) || (isRepair && entry.value !== undefined)),
   );
   seeEntries(state, accepted);
   state.onChange = (key, value, previous) => onChange({ key, value, previous });
   const winners = mergeEntries(state, accepted);
   state.onChange = undefined;
 
-  const isTainted = frame.isTainted || refused.length > 0 || isCloned;
+  const isTainted = frame.isTainted || refused.length > 0 || isCollectorAhead || isCloned;
   const isComplete = adoptSender(state, frame, isTainted, canAdopt);
   state.settleLog();
   return {
     appliedCount: winners.size,
     ignoredCount: frame.entries.length - refused.length - winners.size,
     refused,
-    isComplete,
+    isComplete: isComplete && !isCollectorAhead,
     isCloned,
   };
 }
@@ -110,6 +123,11 @@ export function checkCollected(state: State, collected: Stamp | undefined, now: 
       "the sender collected a stamp beyond the drift limit; set one of the clocks",
     );
   }
+}
+
+/** Whether the field about who collects is one that cannot be taken yet. */
+export function isAhead(state: State, collector: Collector | undefined, now: number): boolean {
+  return collector !== undefined && state.isBeyondDrift(collector.stamp, now);
 }
 
 /** Whether frames know of own dots that were never given, or of other writes under given ones. */

@@ -7,6 +7,7 @@ import { dropCovered, mergeEntries, scratchTarget, wins } from "./holdings.ts";
 import {
   checkCollected,
   checkSender,
+  isAhead,
   joinHorizon,
   type MergeOutcome,
   senderVersion,
@@ -53,7 +54,8 @@ export function rereadSnapshot(state: State, snapshot: Snapshot, now: number): M
 function checkClocks(state: State, snapshot: Snapshot, now: number): void {
   checkUntainted(snapshot);
   checkCollected(state, snapshot.header.collected, now);
-  if (snapshot.entries.some((entry) => state.isBeyondDrift(entry.stamp, now))) {
+  const isEntryAhead = snapshot.entries.some((entry) => state.isBeyondDrift(entry.stamp, now));
+  if (isEntryAhead || isAhead(state, snapshot.header.collector, now)) {
     throw new LastwriteError(
       "clock-drift",
       "the snapshot has an entry beyond the drift limit; try again later",
@@ -69,6 +71,7 @@ function install(state: State, { header, entries }: Snapshot): void {
     state.raiseFloor(entry.stamp);
   }
   state.adoptVersion(senderVersion(header));
+  state.joinCollector(header.collector);
 }
 
 /** What is held that a snapshot neither has nor has seen, in order of dot, prefix tombstones first. */

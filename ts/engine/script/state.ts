@@ -1,5 +1,6 @@
 /** What a dictionary knows, and the few ways in which that changes. Every change can be undone. */
 
+import { type Collector, joinCollectors } from "../../codec/collector.ts";
 import { SeenDots, type Vector, type Version } from "../../codec/dots.ts";
 import {
   compareStamps,
@@ -55,6 +56,8 @@ export class State implements MergeTarget {
   horizon: Map<string, number> = new Map();
   /** The greatest collected stamp. */
   collected: Stamp | undefined;
+  /** The store that is named to collect tombstones. */
+  collector: Collector | undefined;
   /** The last HLC given out or seen. */
   clock: Hlc = HLC_ZERO;
   /** The greatest HLC that somebody else may know: re-stamping never goes below. */
@@ -144,6 +147,14 @@ export class State implements MergeTarget {
     }
     if (collected !== undefined && this.#raiseCollected(collected)) isRaised = true;
     return isRaised;
+  }
+
+  /** Joins what somebody said about who collects. */
+  joinCollector(collector: Collector | undefined): void {
+    if (collector === undefined) return;
+    this.raiseClock(collector.stamp);
+    this.raiseFloor(collector.stamp);
+    this.collector = joinCollectors(this.collector, collector);
   }
 
   /** Drops every tombstone up to the horizon, and returns how many there were. */

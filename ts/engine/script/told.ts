@@ -1,6 +1,7 @@
 /** What a header tells of the state beside its entries: all of it, or what is not as somebody knows it. */
 
 import { NO_DOTS, type Run, type Runs, type Vector } from "../../codec/dots.ts";
+import { type Collector, sameCollector } from "../../codec/collector.ts";
 import { compareStamps, type Stamp } from "../../codec/entry.ts";
 import type { State } from "./state.ts";
 
@@ -9,6 +10,7 @@ export interface Told {
   readonly vector: Vector;
   readonly horizon: Vector;
   readonly collected: Stamp | undefined;
+  readonly collector: Collector | undefined;
   /** For headers that make the version known. */
   readonly end: Runs;
 }
@@ -18,6 +20,7 @@ export interface Known {
   readonly vector: Vector;
   readonly horizon: Vector;
   readonly collected: Stamp | undefined;
+  readonly collector: Collector | undefined;
   readonly end: Runs | undefined;
 }
 
@@ -25,35 +28,39 @@ export const NOTHING_KNOWN: Known = {
   vector: NO_DOTS.vector,
   horizon: NO_DOTS.vector,
   collected: undefined,
+  collector: undefined,
   end: undefined,
 };
 
 /** All of it. */
-export function stateOf({ version, horizon, collected }: State): Told {
-  return { vector: version.vector, horizon, collected, end: version.exceptions };
+export function stateOf({ version, horizon, collected, collector }: State): Told {
+  return { vector: version.vector, horizon, collected, collector, end: version.exceptions };
 }
 
 /** What is not as in `known`: of each writer all that is there of it, if anything. */
 export function stateSince(state: State, known: Known): Told {
-  const { version, horizon, collected } = state;
+  const { version, horizon, collected, collector } = state;
   return {
     vector: vectorSince(version.vector, known.vector),
     horizon: vectorSince(horizon, known.horizon),
     collected: sameStamp(collected, known.collected) ? undefined : collected,
+    collector: sameCollector(collector, known.collector) ? undefined : collector,
     end: runsSince(version.exceptions, known.end ?? NO_DOTS.exceptions),
   };
 }
 
-export function isNothing({ vector, horizon, collected, end }: Told): boolean {
-  return vector.size === 0 && horizon.size === 0 && collected === undefined && end.size === 0;
+export function isNothing({ vector, horizon, collected, collector, end }: Told): boolean {
+  const hasWriters = vector.size > 0 || horizon.size > 0 || end.size > 0;
+  return !hasWriters && collected === undefined && collector === undefined;
 }
 
 /** Keeps what is there as it is: maps and runs are copied. */
-export function knownOf({ version, horizon, collected }: State): Known {
+export function knownOf({ version, horizon, collected, collector }: State): Known {
   return {
     vector: new Map(version.vector),
     horizon: new Map(horizon),
     collected,
+    collector,
     end: new Map(version.exceptions),
   };
 }

@@ -12,11 +12,11 @@ use lastwrite_core::{
 pub const DRIFT_MAX: u64 = 300_000;
 
 /// A merge of what stands alone.
-pub const PLAIN: MergeOptions = MergeOptions { adopt: false, difference: false };
+pub const PLAIN: MergeOptions = MergeOptions { adopt: false, repair: false, difference: false };
 /// A merge of changes that start from what was adopted.
-pub const ADOPTING: MergeOptions = MergeOptions { adopt: true, difference: false };
+pub const ADOPTING: MergeOptions = MergeOptions { adopt: true, repair: false, difference: false };
 /// A merge of changes whose header is a difference to what was adopted.
-pub const FOLLOWING: MergeOptions = MergeOptions { adopt: true, difference: true };
+pub const FOLLOWING: MergeOptions = MergeOptions { adopt: true, repair: false, difference: true };
 
 /// The id of 15 zeros and `number`.
 pub fn id(number: u8) -> ReplicaId {
