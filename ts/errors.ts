@@ -11,6 +11,7 @@ export type ErrorCode =
   | "too-large"
   | "clock-drift"
   | "below-horizon"
+  | "not-collector"
   | "transaction-open"
   | "closed"
   | "engine-poisoned"

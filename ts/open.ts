@@ -18,6 +18,7 @@ import { sharedReplicaOf } from "./store/shared.ts";
 import { PersistentStore } from "./store/store.ts";
 import type { Machine } from "./sync/connection.ts";
 import type { Connector } from "./transport/contract.ts";
+import { systemTimers, type Timers } from "./transport/timers.ts";
 
 /**
  * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
@@ -59,7 +60,7 @@ export async function openOn(machine: Machine, options: OpenOptions): Promise<Pe
   signal?.throwIfAborted();
   const engine = options.engine ?? (await loadEngine());
   signal?.throwIfAborted();
-  const opening = new Opening(options, engine);
+  const opening = new Opening(options, engine, machine);
   let isOpen = false;
   try {
     await persistence.open({ access: readOnly ? "read" : "write", engine });
@@ -78,6 +79,8 @@ export async function openOn(machine: Machine, options: OpenOptions): Promise<Pe
   }
 }
 
+const RETENTION_MS = 30 * 24 * 3_600_000;
+
 /** A store on its way from the medium into memory. */
 class Opening {
   readonly dictionary: Dictionary;
@@ -88,10 +91,12 @@ class Opening {
   readonly #loaded = { wholeBytes: 0, logBytes: 0 };
   readonly #clock: StoreClock;
   readonly #driftMaxMs: number;
+  readonly #timers: Timers;
   #store: PersistentStore | undefined;
 
-  constructor(options: OpenOptions, engine: Engine) {
+  constructor(options: OpenOptions, engine: Engine, { timers = systemTimers }: Machine) {
     this.#options = options;
+    this.#timers = timers;
     this.#engine = engine;
     const { clock = Date.now, driftMaxMs = DRIFT_MAX_MS, replicaId } = options;
     this.#driftMaxMs = driftMaxMs;
@@ -132,7 +137,8 @@ class Opening {
   }
 
   async finish(): Promise<PersistentStore> {
-    const { persistence, readOnly = false, signal } = this.#options;
+    const { persistence, readOnly = false, signal, collector = false } = this.#options;
+    const { replicaRetentionMs = RETENTION_MS } = this.#options;
     const keeper = readOnly ? undefined : await this.#keeper();
     signal?.throwIfAborted();
     this.#store = new PersistentStore({
@@ -144,6 +150,8 @@ class Opening {
       driftMaxMs: this.#driftMaxMs,
       clock: this.#clock,
       report: (report) => this.#report(report),
+      replicaRetentionMs: collector && !readOnly ? replicaRetentionMs : undefined,
+      timers: this.#timers,
     });
     return this.#store;
   }

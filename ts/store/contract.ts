@@ -64,6 +64,15 @@ export interface OpenOptions {
   readonly connect?: string | Connector | readonly (string | Connector)[];
   /** Who this is, for those of `connect` that ask: sent in the first message, never in an address. Default: none. */
   readonly token?: string;
+  /**
+   * Collects tombstones for all who synchronise with this store: those that all of them have seen are dropped, here and then everywhere. One store does so, which the data name; the first one that was opened
+   * so, and none beside it. A server's rooms do. Default: false; then tombstones stay until another store collects them.
+   */
+  readonly collector?: boolean;
+  /**
+   * Of whom a collector has heard nothing for so many milliseconds, it does not wait for any more; should he come back, he reads everything anew, and keeps what nobody else has. Default: 2,592,000,000 (30 days).
+   */
+  readonly replicaRetentionMs?: number;
   /** Gives up opening; has no effect afterwards. */
   readonly signal?: AbortSignal;
   readonly hooks?: PersistenceHooks;
@@ -213,6 +222,12 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
    * 30 s, `unsupported-protocol`, the signal's reason, or as `flush`. What was merged by then stays, and the next exchange goes on from there.
    */
   sync(link: Link, options?: SyncOptions): Promise<void>;
+
+  /**
+   * As of a dictionary, for the store that collects for all who synchronise: see `collector`. It does so by itself, a minute after the others have acknowledged what they were sent, so there is seldom a reason to call this.
+   * Every other store throws `not-collector`.
+   */
+  collectTombstones(horizon: Uint8Array): number;
 
   /** Calls `listener` at each event of that name; returns a function that ends it. */
   on<Name extends keyof StoreEvents>(

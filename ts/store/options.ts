@@ -21,6 +21,8 @@ const OPTION_NAMES: readonly (keyof OpenOptions)[] = [
   "onReport",
   "connect",
   "token",
+  "collector",
+  "replicaRetentionMs",
 ];
 
 const HOOK_NAMES: readonly (keyof PersistenceHooks)[] = [
@@ -39,10 +41,10 @@ export function checkOpenOptions(options: OpenOptions): void {
   checkOptions(options, OPTION_NAMES, "open");
   checkPersistence(persistence, "`persistence`");
   if (hooks !== undefined) checkHooks(hooks);
+  if (options.clock !== undefined) checkFunction(options.clock, "`clock`");
   if (options.onReport !== undefined) checkFunction(options.onReport, "`onReport`");
-  if (readOnly !== undefined && typeof readOnly !== "boolean") {
-    throw invalid("`readOnly` is true or false");
-  }
+  checkFlag(readOnly, "`readOnly`");
+  checkFlag(options.collector, "`collector`");
   if (replicaId !== undefined) checkReplicaId(replicaId);
   if (durability !== undefined && durability !== "strict" && durability !== "relaxed") {
     throw invalid(`\`durability\` is "strict" or "relaxed", not ${JSON.stringify(durability)}`);
@@ -53,7 +55,14 @@ export function checkOpenOptions(options: OpenOptions): void {
   ) {
     throw invalid(`\`flushIntervalMs\` is a number of milliseconds from 0, not ${flushIntervalMs}`);
   }
+  if (options.replicaRetentionMs !== undefined && !(options.replicaRetentionMs > 0)) {
+    throw invalid("`replicaRetentionMs` is a number of milliseconds above 0");
+  }
   checkConnect(options);
+}
+
+function checkFlag(given: unknown, name: string): void {
+  if (given !== undefined && typeof given !== "boolean") throw invalid(`${name} is true or false`);
 }
 
 function checkHooks(hooks: PersistenceHooks): void {

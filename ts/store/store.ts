@@ -23,6 +23,7 @@ import { type StoreHost, syncHostOf } from "../sync/host.ts";
 import type { PresenceValue, Present } from "../sync/presence.ts";
 import { runSession } from "../sync/run.ts";
 import type { Connector, Link } from "../transport/contract.ts";
+import type { Timers } from "../transport/timers.ts";
 import type { Store, StoreEvents, SyncOptions } from "./contract.ts";
 import type { StoreClock } from "../sync/clock.ts";
 import type { StoreEmitter } from "./events.ts";
@@ -39,6 +40,9 @@ export interface StoreParts {
   readonly driftMaxMs: number;
   readonly clock: StoreClock;
   readonly report: (report: Report) => void;
+  /** Undefined for one that does not collect tombstones for all. */
+  readonly replicaRetentionMs: number | undefined;
+  readonly timers: Timers;
 }
 
 export class PersistentStore implements Store {
@@ -64,6 +68,8 @@ export class PersistentStore implements Store {
     this.#parts = parts;
     this.#dictionary = parts.dictionary;
     this.#keeper = parts.keeper;
+    // Says so, if it has not yet.
+    if (parts.replicaRetentionMs !== undefined) void this.syncHost;
     if (parts.keeper === undefined) this.#refusal = () => readOnly(parts.persistence.name);
   }
 
@@ -206,7 +212,9 @@ export class PersistentStore implements Store {
   }
 
   collectTombstones(horizon: Uint8Array): number {
-    return this.#changed(this.#writable.collectTombstones(horizon));
+    const dictionary = this.#writable;
+    if (!this.syncHost.isCollector) throw notCollector();
+    return this.#changed(dictionary.collectTombstones(horizon));
   }
 
   reread(snapshot: Uint8Array | Iterable<Uint8Array>): MergeResult {
@@ -290,16 +298,11 @@ export class PersistentStore implements Store {
   /** This store, for sessions. */
   get syncHost(): StoreHost {
     if (this.#host !== undefined) return this.#host;
-    const { dictionary, attributes, driftMaxMs, clock, report, keeper, persistence, emitter } =
-      this.#parts;
+    const { keeper, persistence, emitter } = this.#parts;
     this.#host = syncHostOf({
-      dictionary,
-      attributes,
-      driftMaxMs,
+      ...this.#parts,
       isShared: persistence.share !== undefined,
       revision: () => this.#revision,
-      clock,
-      report,
       keep: (sync) => keeper?.flush(sync) ?? Promise.resolve(),
       touch: () => this.#touch(),
       onChange: (listener) => {
@@ -332,6 +335,7 @@ export class PersistentStore implements Store {
     this.#refusal = storeClosed;
     this.#stop.abort(storeClosed());
     await Promise.allSettled([...this.#syncing, this.#connections?.close(storeClosed())]);
+    this.#host?.stop();
     const { keeper, persistence, emitter } = this.#parts;
     const failures: unknown[] = [];
     const note = (error: unknown): void =>
@@ -373,6 +377,13 @@ export class PersistentStore implements Store {
     this.#touch();
     return answer;
   }
+}
+
+function notCollector(): LastwriteError {
+  return new LastwriteError(
+    "not-collector",
+    "another store collects tombstones, or none; open one store, such as that of the server, with `collector: true`",
+  );
 }
 
 function notConnected(): LastwriteError {

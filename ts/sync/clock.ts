@@ -19,8 +19,13 @@ export class StoreClock {
     return this.#offsetMs;
   }
 
-  readonly now = (): number =>
-    Math.min(Math.max(this.#clock() + this.#offsetMs, 0), MILLIS_MAX - 1);
+  /** Milliseconds since 1970. */
+  readonly now = (): number => {
+    const millis = this.#clock();
+    // What the owner's clock says is looked at where it is used.
+    if (this.#offsetMs === 0) return millis;
+    return Math.min(Math.max(millis + this.#offsetMs, 0), MILLIS_MAX - 1);
+  };
 
   /** A server's clock says `millis`. Answers whether that changes what `now` says. */
   follow(millis: number): boolean {

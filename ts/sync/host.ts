@@ -3,15 +3,17 @@
 import { idBytes, idText } from "../codec/entry.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
 import type { Dictionary, Report } from "../dictionary/contract.ts";
-import type { Changes, ChangesOptions, EngineDictionary } from "../engine/contract.ts";
 import { internalsOf } from "../dictionary/internals.ts";
 import { randomBytes } from "../codec/random.ts";
 import { ATTRIBUTE, type Attributes } from "../persistence/attributes.ts";
+import type { Timers } from "../transport/timers.ts";
 import type { StoreClock } from "./clock.ts";
+import { Collector } from "./collector.ts";
+import { keepingOf, listenersOf } from "./keeping.ts";
 import type { Cursor } from "./messages.ts";
 import { PresenceHub } from "./presence.ts";
 import type { SyncHost } from "./run.ts";
-import type { SessionReplica } from "./session.ts";
+import { sharedExportsOf } from "./shared-exports.ts";
 
 export interface HostedStore {
   readonly dictionary: Dictionary;
@@ -22,6 +24,9 @@ export interface HostedStore {
   /** Another number after each call that may have given a write of its own, or taken one back. */
   revision(): number;
   readonly clock: StoreClock;
+  /** Undefined for one that does not collect. */
+  readonly replicaRetentionMs: number | undefined;
+  readonly timers: Timers;
   /** Tells the owner. */
   report(report: Report): void;
   /** As in `SyncHost`. */
@@ -33,6 +38,10 @@ export interface HostedStore {
 
 /** A store as its own connections see it. */
 export interface StoreHost extends SyncHost {
+  /** Whether it is this store that collects tombstones for all. */
+  readonly isCollector: boolean;
+  /** Nothing of it goes on. */
+  stop(): void;
   /** The same number as long as nothing was written here. */
   readonly revision: number;
   /** What the other side of a connection had acknowledged when this store was open the last time, or later. */
@@ -48,16 +57,6 @@ export interface Acknowledged {
   readonly counters: ReadonlyMap<string, number>;
 }
 
-/** Changes as they were made for a session. */
-interface Shared {
-  readonly place: number;
-  readonly options: ChangesOptions;
-  readonly changes: Changes;
-}
-
-const SHARED_MAX = 16;
-const SHARED_BYTES_MAX = 64 * 1024;
-
 /** Cursors are kept under this and the id of a store. */
 const PEER = "peer/";
 /** What was acknowledged, under this and the name of a connection. */
@@ -69,8 +68,19 @@ export function syncHostOf(store: HostedStore): StoreHost {
   const keptEpoch = attributes.get(ATTRIBUTE.epoch) ?? new Uint8Array(8);
   const epoch = store.isShared ? randomBytes(8) : keptEpoch;
   let rereadCount = 0;
-  const listeners = listenersOf(store);
+  const storeId = idText(attributes.get(ATTRIBUTE.storeId) ?? new Uint8Array(16));
+  const { keep, requireSync } = keepingOf(store);
+  const listeners = listenersOf(store, keep);
+  const raised = (): void => {
+    requireSync();
+    store.touch();
+  };
+  const collector = collectorOf(store, storeId, raised);
   return {
+    get isCollector() {
+      return collector?.isNamed ?? false;
+    },
+    stop: () => collector?.close(),
     presence: new PresenceHub(),
     get revision() {
       return store.revision() + rereadCount;
@@ -78,11 +88,11 @@ export function syncHostOf(store: HostedStore): StoreHost {
     acknowledgedOf: (connection) => decodeAcknowledged(attributes.get(CONNECTION + connection)),
     rememberAcknowledged: (connection, acknowledged) =>
       attributes.set(CONNECTION + connection, encodeAcknowledged(acknowledged)),
-    keep: (sync) => store.keep(sync),
+    keep,
     onChange: (listener) => listeners.add(listener),
     replica: {
       entries: internals.entries,
-      storeId: idText(attributes.get(ATTRIBUTE.storeId) ?? new Uint8Array(16)),
+      storeId,
       epoch: idText(epoch),
       driftMaxMs,
       now: store.clock.now,
@@ -103,91 +113,33 @@ export function syncHostOf(store: HostedStore): StoreHost {
         if (!store.clock.follow(millis)) return false;
         store.report({ code: "clock-corrected", offsetMs: store.clock.offsetMs });
         dictionary.restamp();
-        store.touch();
+        raised();
         return true;
       },
-      mismatched: (storeId) => store.report({ code: "digest-mismatch", storeId }),
-      acknowledged() {},
-      cursorOf: (storeId) => decodeCursor(attributes.get(PEER + storeId)),
-      rememberCursor(storeId, cursor) {
-        const before = decodeCursor(attributes.get(PEER + storeId));
+      mismatched: (other) => store.report({ code: "digest-mismatch", storeId: other }),
+      acknowledged: (other, frontier) => collector?.acknowledged(other, frontier),
+      cursorOf: (other) => decodeCursor(attributes.get(PEER + other)),
+      rememberCursor(other, cursor) {
+        const before = decodeCursor(attributes.get(PEER + other));
         if (before?.epoch === cursor.epoch && before.place === cursor.place) return;
-        attributes.set(PEER + storeId, encodeCursor(cursor));
+        attributes.set(PEER + other, encodeCursor(cursor));
       },
     },
   };
 }
 
-/**
- * Tells all who listen, once for all that changes at one moment, and not again before what they were told of is kept: what many write one by one is then sent together.
- */
-function listenersOf(store: HostedStore): { add(listener: () => void): () => void } {
-  const listeners = new Set<() => void>();
-  let isTelling = false;
-  let isDue = false;
-  let stop = (): void => {};
-  const tell = (): void => {
-    isDue = false;
-    for (const listener of listeners) listener();
-    const told = (): void => {
-      isTelling = false;
-      if (isDue) note();
-    };
-    store.keep(false).then(told, told);
-  };
-  const note = (): void => {
-    isDue = true;
-    if (isTelling) return;
-    isTelling = true;
-    queueMicrotask(tell);
-  };
-  return {
-    add(listener) {
-      if (listeners.size === 0) stop = store.onChange(note);
-      listeners.add(listener);
-      return () => {
-        listeners.delete(listener);
-        if (listeners.size === 0) stop();
-      };
-    },
-  };
-}
-
-/** What many sessions are asked for at one moment, made once: as long as nothing changes all who stand at one place are sent the same. */
-function sharedExportsOf(
-  entries: EngineDictionary,
-  onChange: (listener: () => void) => void,
-): Pick<SessionReplica, "changesSince" | "frontier" | "head"> {
-  let frontier: Uint8Array | undefined;
-  let head: number | undefined;
-  let shared: Shared[] = [];
-  onChange(() => {
-    frontier = undefined;
-    head = undefined;
-    shared = [];
-  });
-  return {
-    frontier: () => (frontier ??= entries.frontier()),
-    head: () => (head ??= entries.head()),
-    changesSince(place, options) {
-      const found = shared.find((made) => made.place === place && isSame(made.options, options));
-      if (found !== undefined) return found.changes;
-      const changes = entries.changesSince(place, options);
-      // Of first loads, which are large, each is at a place of its own.
-      if (changes.frame.length <= SHARED_BYTES_MAX && shared.length < SHARED_MAX) {
-        shared.push({ place, options, changes });
-      }
-      return changes;
-    },
-  };
-}
-
-function isSame(one: ChangesOptions, other: ChangesOptions): boolean {
-  return (
-    one.stampLimitMs === other.stampLimitMs &&
-    one.since === other.since &&
-    one.partBytesMax === other.partBytesMax
-  );
+function collectorOf(
+  { dictionary, attributes, clock, timers, replicaRetentionMs }: HostedStore,
+  storeId: string,
+  onRaise: () => void,
+): Collector | undefined {
+  if (replicaRetentionMs === undefined) return undefined;
+  const { entries } = internalsOf(dictionary);
+  const { now } = clock;
+  const options = { dictionary, entries, attributes, storeId, replicaRetentionMs, now, timers };
+  const collector = new Collector({ ...options, onRaise });
+  onRaise();
+  return collector;
 }
 
 function encodeCursor({ epoch, place }: Cursor): Uint8Array {

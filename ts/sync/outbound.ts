@@ -96,7 +96,8 @@ export class Outbound {
   /** All that is here the other side has, durably. */
   get isSettled(): boolean {
     const reached = this.reachedPlace;
-    return reached === this.#replica.head() && this.#ackedPlace >= reached;
+    const isAcked = this.#told.length === 0 && this.#ackedPlace >= (reached ?? Infinity);
+    return isAcked && reached === this.#replica.head();
   }
 
   greet({ windowBytes, driftMaxMs, millis }: Hello): void {

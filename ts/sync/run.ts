@@ -514,7 +514,7 @@ class SessionRun implements RunningSession {
     if (this.#outcome !== undefined) return;
     this.#isFinal = code !== undefined && code >= 4400 && code <= 4499;
     const isRegular = error === undefined && !this.#isFinal;
-    const isDone = this.#options.once ? this.#session?.isSettled === true : isRegular;
+    const isDone = this.#options.once ? this.#session?.isExchanged === true : isRegular;
     if (isDone) {
       this.#end("done");
       return;

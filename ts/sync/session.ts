@@ -10,8 +10,10 @@
 import { vectorCovers } from "../codec/dots.ts";
 import { idText } from "../codec/entry.ts";
 import { deltaIdOf, DIFFERENCE, flagsOf, TAINTED } from "../codec/frame.ts";
+import { ByteWriter } from "../codec/numbers.ts";
 import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";
+import type { EngineDictionary } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import { FRAME_BYTES_MAX } from "./codec.ts";
 import {
@@ -145,6 +147,7 @@ export class Session {
   #frontier: Uint8Array | undefined;
   /** Hash of the own horizon when it was last compared with the version of the other side. */
   #checkedHorizon: string | undefined;
+  #horizonAtHave: string | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -173,8 +176,14 @@ export class Session {
   }
 
   /** Both sides have everything, durably, as far as this one knows. */
+  get isExchanged(): boolean {
+    const isAckDue = this.#due.some(({ isAck }) => isAck);
+    return this.#isReceived && !isAckDue && this.#outbound.isSettled;
+  }
+
+  /** The same, and the cursors for the next session are remembered. */
   get isSettled(): boolean {
-    return this.#isReceived && this.#due.length === 0 && this.#outbound.isSettled;
+    return this.#due.length === 0 && this.isExchanged;
   }
 
   /** Begins. */
@@ -307,11 +316,12 @@ export class Session {
     this.#outbound.greet(hello);
     const { entries, epoch } = this.#replica;
     this.#frontier = this.#replica.frontier();
+    this.#horizonAtHave = this.#horizonHash;
     this.#have = {
       type: "have",
       log: { epoch, place: entries.head() },
       versionHash: hashOf(entries.version()),
-      horizonHash: hashOf(entries.horizon()),
+      horizonHash: hashOf(collectedBy(entries)),
       digest: hashOf(entries.digest()),
       entryCount: entries.size(),
       cursor: this.#replica.cursorOf(hello.storeId),
@@ -355,7 +365,7 @@ export class Session {
         isFrameDue: false,
         frontier: this.#frontier,
       });
-      this.#checkedHorizon = own.horizonHash;
+      this.#checkedHorizon = this.#horizonAtHave;
       this.#received(have.log.place);
     } else if (have.cursor?.epoch === epoch && have.cursor.place <= entries.head()) {
       this.#outbound.standAt({
@@ -434,7 +444,7 @@ export class Session {
     const before = entries.head();
     const idBefore = idText(entries.replicaId());
     const flags = flagsOf(frame);
-    if ((flags & DIFFERENCE) !== 0 && this.#checkedHorizon !== hashOf(entries.horizon())) {
+    if ((flags & DIFFERENCE) !== 0 && this.#checkedHorizon !== this.#horizonHash) {
       // Whether the other side has seen all that was collected here since, only its whole version tells.
       this.#isBroken = true;
       this.#askAgain();
@@ -455,7 +465,7 @@ export class Session {
       else this.#sendSnapshot();
       return;
     }
-    this.#checkedHorizon = hashOf(entries.horizon());
+    this.#checkedHorizon = this.#horizonHash;
     if (idText(entries.replicaId()) !== idBefore) {
       // Under the numbers of the old id the two may know different writes.
       if (this.#isSmall) this.#exchangeAll();
@@ -478,7 +488,11 @@ export class Session {
   /** Whether entries are exchanged whatever the versions say, between two that have collected the same. */
   #isRepairing(continues: boolean): boolean {
     const isRepair = this.#isRepair && !continues;
-    return isRepair && hashOf(this.#replica.entries.horizon()) === this.#have?.horizonHash;
+    return isRepair && this.#horizonHash === this.#horizonAtHave;
+  }
+
+  get #horizonHash(): string {
+    return hashOf(this.#replica.entries.horizon());
   }
 
   /** Something lies too far ahead: the other side is told once. */
@@ -503,13 +517,12 @@ export class Session {
     this.#remainingBytes = remaining;
     this.#snapshot.push(frame);
     if (place === undefined) return;
-    const { entries } = this.#replica;
     const parts = this.#snapshot;
     this.#snapshot = [];
     this.#isSnapshotDue = false;
     this.#endComparison();
     this.#replica.reread(parts);
-    this.#checkedHorizon = hashOf(entries.horizon());
+    this.#checkedHorizon = this.#horizonHash;
     this.#isBroken = false;
     this.#received(place);
     // What was kept through it the other side has under no dot yet.
@@ -671,6 +684,12 @@ export class Session {
 }
 
 const HASH_BYTES = 8;
+
+/** The horizon, and who raises it. */
+function collectedBy(entries: EngineDictionary): Uint8Array {
+  const collector = entries.collector() ?? new Uint8Array(0);
+  return new ByteWriter().bytes(entries.horizon()).bytes(collector).finish();
+}
 
 function hashOf(bytes: Uint8Array): string {
   return deltaIdOf(bytes);

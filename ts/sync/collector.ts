@@ -1,0 +1,70 @@
+/** The store that collects tombstones, for all: it raises the horizon to what every known replica has seen. docs/design.md, Collection. */
+
+import { idBytes, idText } from "../codec/entry.ts";
+import type { Dictionary } from "../dictionary/contract.ts";
+import type { EngineDictionary } from "../engine/contract.ts";
+import type { Attributes } from "../persistence/attributes.ts";
+import type { Timers } from "../transport/timers.ts";
+import { KnownReplicas } from "./known.ts";
+
+export interface CollectorOptions {
+  readonly dictionary: Dictionary;
+  readonly entries: EngineDictionary;
+  readonly attributes: Attributes;
+  /** 32 hex digits. */
+  readonly storeId: string;
+  readonly replicaRetentionMs: number;
+  readonly now: () => number;
+  readonly timers: Timers;
+  /** The horizon was raised: that has to survive a loss of power before anybody is told. */
+  readonly onRaise: () => void;
+}
+
+/** How long acknowledgements wait, so that one pass does for many. */
+const COLLECT_MS = 60_000;
+
+export class Collector {
+  readonly #options: CollectorOptions;
+  readonly #known: KnownReplicas;
+  #cancel: (() => void) | undefined;
+
+  /** Names this store as the one that collects, unless another one is named already. */
+  constructor(options: CollectorOptions) {
+    const { entries, attributes, storeId, replicaRetentionMs, now } = options;
+    this.#options = options;
+    this.#known = new KnownReplicas(attributes, replicaRetentionMs);
+    if (entries.collector() === undefined) entries.setCollector(idBytes(storeId), now());
+  }
+
+  /** Whether it is this store that is named. */
+  get isNamed(): boolean {
+    const { entries, storeId } = this.#options;
+    const named = entries.collector();
+    return named !== undefined && idText(named) === storeId;
+  }
+
+  /** That store has everything up to `frontier`, durably. */
+  acknowledged(storeId: string, frontier: Uint8Array): void {
+    const { now, timers } = this.#options;
+    this.#known.acknowledged(storeId, frontier, now());
+    this.#cancel ??= timers.after(COLLECT_MS, () => {
+      this.#cancel = undefined;
+      this.collect();
+    });
+  }
+
+  /** Drops the tombstones that all known replicas have seen, and answers how many. */
+  collect(): number {
+    const { dictionary, now, onRaise } = this.#options;
+
+    const seen = this.isNamed ? this.#known.meet(dictionary.version(), now()) : undefined;
+    if (seen === undefined) return 0;
+    const count = dictionary.collectTombstones(seen);
+    onRaise();
+    return count;
+  }
+
+  close(): void {
+    this.#cancel?.();
+  }
+}
