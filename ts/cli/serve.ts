@@ -23,8 +23,8 @@ interface Flags extends Partial<ServerLimits> {
   readonly origin: readonly string[];
   readonly allowHost: readonly string[];
   readonly roomIdleMs: number;
-  /** False with `--no-page`. */
-  readonly page: string | boolean;
+  /** False with `--no-page`; undefined where nothing is said. */
+  readonly page?: string | false;
   readonly logLevel: Level;
 }
 
@@ -104,10 +104,10 @@ function optionsOf(flags: Flags): ServerOptions {
 }
 
 /** The page that comes with the package, unless another one is asked for, or none. */
-function pageFolder(page: string | boolean): string | undefined {
-  if (typeof page === "string") return page;
+function pageFolder(page: string | false | undefined): string | undefined {
+  if (page === false) return undefined;
   const own = fileURLToPath(new URL("../../dist/web/", import.meta.url));
-  return page && existsSync(own) ? own : undefined;
+  return page ?? (existsSync(own) ? own : undefined);
 }
 
 /** One JSON object a line, on standard error. */
