@@ -75,6 +75,7 @@ describe("clients of a room", () => {
     await holds(there, "from", "server");
     there.set("from", "client");
     await holds(here, "from", "client");
+    expect(there.stampOf("from")).toEqual(here.stampOf("from"));
   });
 
   test("have their writes acknowledged only when these are kept", async () => {
@@ -199,8 +200,8 @@ describe("a room", () => {
   test("that cannot be opened says so without saying where it is kept", async () => {
     await using served = await serve({
       persistence: (room) => {
-        const open = (): Promise<never> => Promise.reject(new Error("secret"));
-        return Object.assign(memoryPersistence(), { name: `secret/${room}`, open });
+        const fail = (): Promise<never> => Promise.reject(new Error("secret"));
+        return Object.assign(memoryPersistence(), { name: `secret/${room}`, open: fail });
       },
     });
     const store = await open({ persistence: memoryPersistence(), connect: `${served.url}/team` });
@@ -330,7 +331,9 @@ describe("closing", () => {
     const client = served.json("team");
     await client.hears({ action: "initial_data" });
     client.socket.pause();
+    expect(client.socket.readyState).toBe(WebSocket.OPEN);
     await served.server.close();
+    expect(served.server.metrics()).toContain("lastwrite_connections 0");
     client.socket.terminate();
   });
 });

@@ -66,7 +66,7 @@ export async function serve<Principal>(options: ServerOptions<Principal> = {}): 
     },
     ...options,
   });
-  const made: (() => Promise<unknown> | void)[] = [];
+  const made: (() => Promise<void>)[] = [];
   const url = server.address.replace("http", "ws");
   return {
     server,
@@ -85,7 +85,7 @@ export async function serve<Principal>(options: ServerOptions<Principal> = {}): 
     },
     json(room, more = {}) {
       const client = jsonClient(`${url}/json/${room}`, more);
-      made.push(() => client.socket.terminate());
+      made.push(async () => client.socket.terminate());
       return client;
     },
     logged: (event) =>

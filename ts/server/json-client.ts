@@ -139,8 +139,8 @@ class JsonClient implements LinkHandler, JsonMember {
     let token: string;
     try {
       token = tokenOf(message);
-    } catch (error) {
-      this.#refuse(error);
+    } catch {
+      this.#refuse(notAuthenticated());
       return;
     }
     this.#isAsked = false;
@@ -222,7 +222,11 @@ function requestOf(message: Message): Request {
 function tokenOf(message: Message): string {
   const { action, token } = objectOf(message);
   if (action === "authenticate" && typeof token === "string") return token;
-  throw new RequestError("unauthorized", 'say first {"action":"authenticate","token":…}');
+  throw notAuthenticated();
+}
+
+function notAuthenticated(): RequestError {
+  return new RequestError("unauthorized", 'say first {"action":"authenticate","token":…}');
 }
 
 function objectOf(message: Message): { readonly [member: string]: Json | undefined } {

@@ -1,6 +1,5 @@
 /** How much a room may hold. One that is full takes no new keys, and no values longer than what they replace; what removes, and what replaces, goes on. */
 
-import { TAG } from "../codec/tags.ts";
 import { readColumns } from "../engine/columns.ts";
 import type { Engine, EngineDictionary, EngineValue } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
@@ -10,8 +9,6 @@ import type { ServerLimits } from "./limits.ts";
 export interface Write {
   readonly key: string;
   readonly value: EngineValue | undefined;
-  /** All below the key is removed. */
-  readonly isPrefix?: boolean;
 }
 
 export interface QuotaOptions {
@@ -102,12 +99,11 @@ export class Quota {
 }
 
 /** What a frame wants to write. */
-export function writesOf(engine: Engine, frame: Uint8Array): Write[] {
+function writesOf(engine: Engine, frame: Uint8Array): Write[] {
   const columns = readColumns(engine.decodeEntries(frame));
   return Array.from({ length: columns.count }, (_, at) => ({
     key: columns.key(at),
     value: columns.value(at),
-    isPrefix: columns.tag(at) === TAG.prefix,
   }));
 }
 

@@ -1,21 +1,20 @@
 /** A room that is open: its store, what may be done with it, and who is in it. */
 
+import type { MergeResult } from "../dictionary/contract.ts";
 import type { Engine } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
 import type { PersistentStore } from "../store/store.ts";
 import type { SyncHost } from "../sync/run.ts";
+import { Guard, type MayWrite } from "./guard.ts";
 import { JsonRoom } from "./json-room.ts";
 import type { ServerLimits } from "./limits.ts";
-import { Quota, type Write, writesOf } from "./quota.ts";
+import { Quota, type Write } from "./quota.ts";
 
 /** Somebody in a room. */
 export interface Member {
   /** He has to go; what was sent to him goes out before. */
   close(code: number, reason: string): void;
 }
-
-/** Whether somebody may write under a key. */
-export type MayWrite = (key: string) => boolean;
 
 export interface RoomOptions {
   readonly name: string;
@@ -29,6 +28,8 @@ export interface RoomOptions {
   /** The medium failed. */
   readonly failed: (error: unknown) => void;
 }
+
+const NOTHING_MERGED: MergeResult = { applied: 0, ignored: 0, refused: [], complete: true };
 
 export class Room {
   readonly name: string;
@@ -48,26 +49,13 @@ export class Room {
     this.store = store;
     const { entries } = store.syncHost.replica;
     this.#quota = new Quota({ engine, entries, limits, byteCount, now });
-    this.host = this.#hostWith(
-      (frame) => this.#quota.admitFrame(frame),
-      () => {},
-    );
+    this.host = this.#hostWith(undefined);
     this.json = new JsonRoom(this);
   }
 
-  /** The store for the session of somebody who may not do everything. */
+  /** The store for the session of somebody who may not write everything. */
   hostFor(mayWrite: MayWrite): SyncHost {
-    return this.#hostWith(
-      (frame) => {
-        this.#checkWrites(writesOf(this.#options.engine, frame), mayWrite);
-        this.#quota.admitFrame(frame);
-      },
-      (parts) => {
-        for (const part of parts) this.#checkWrites(writesOf(this.#options.engine, part), mayWrite);
-        // What the snapshot does not have it removes.
-        for (const key of this.store.keys()) check(mayWrite, key);
-      },
-    );
+    return this.#hostWith(new Guard(this.#options.engine, this.store, mayWrite));
   }
 
   /** Throws `too-large` for what a full room does not take. */
@@ -93,10 +81,7 @@ export class Room {
     for (const member of this.members) member.close(code, reason);
   }
 
-  #hostWith(
-    admitFrame: (frame: Uint8Array) => void,
-    admitSnapshot: (parts: readonly Uint8Array[]) => void,
-  ): SyncHost {
+  #hostWith(guard: Guard | undefined): SyncHost {
     const host = this.store.syncHost;
     const { presence, replica } = host;
     return {
@@ -106,27 +91,15 @@ export class Room {
       replica: {
         ...replica,
         merge: (frame, how) => {
-          admitFrame(frame);
+          if (guard?.admitFrame(frame) === false) return NOTHING_MERGED;
+          this.#quota.admitFrame(frame);
           return replica.merge(frame, how);
         },
         reread: (parts) => {
-          admitSnapshot(parts);
+          guard?.admitSnapshot(parts);
           return replica.reread(parts);
         },
       },
     };
   }
-
-  #checkWrites(writes: readonly Write[], mayWrite: MayWrite): void {
-    for (const { key, isPrefix } of writes) {
-      check(mayWrite, key);
-      if (!isPrefix) continue;
-      for (const below of this.store.keys({ prefix: key })) check(mayWrite, below);
-    }
-  }
-}
-
-function check(mayWrite: MayWrite, key: string): void {
-  if (mayWrite(key)) return;
-  throw new LastwriteError("unauthorized", "you may not write that");
 }

@@ -156,6 +156,7 @@ export class Rooms {
           engine,
           clock,
           durability: "strict",
+          collector: true,
           hooks: { onLoad: (loaded) => void (byteCount = loaded.byteCount) },
         },
       );

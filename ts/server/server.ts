@@ -214,6 +214,7 @@ class RoomServer implements LastwriteServer {
       });
     });
     for (const client of this.#clients.all) client.drop();
+    await new Promise<void>((resolve) => this.#clients.whenEmpty(resolve));
   }
 
   readonly #isOwn = (request: IncomingMessage, isUpgrade: boolean): boolean => {
@@ -281,7 +282,9 @@ class RoomServer implements LastwriteServer {
     const served = serve({ link, request, room, door: this.#door, clients: this.#clients });
     served.catch((error: unknown) => {
       metrics.failuresTotal++;
-      log({ level: "info", event: "client-left", room, address: link.address, ...told(error) });
+      // Its message may be what the client said.
+      const { code } = told(error);
+      log({ level: "info", event: "client-left", room, address: link.address, code });
     });
   }
 }
