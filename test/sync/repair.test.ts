@@ -1,43 +1,23 @@
 /** Comparisons by ranges: what they find, what they cost, and what becomes of strange messages. */
 
-import {
-  compareVersions,
-  createDictionary,
-  type Dictionary,
-  type Engine,
-  loadEngine,
-} from "lastwrite";
+import { compareVersions, type Dictionary, loadEngine } from "lastwrite";
 import { describe, expect, test } from "vitest";
 
 import type { Hashes, Ranges, SyncMessage } from "../../ts/sync/messages.ts";
 import type { Session } from "../../ts/sync/session.ts";
 import { errorCode } from "../suites/failures.ts";
-import { exchangeOf, sessionOf, testReplica, type TestReplica } from "./replicas.ts";
+import {
+  exchangeOf,
+  sessionOf,
+  testReplica,
+  type TestReplica,
+  withEqualVersions,
+} from "./replicas.ts";
 
 const native = await loadEngine();
 const script = await loadEngine({ backend: "script" });
 
 const SEED = Uint8Array.from({ length: 16 }, (_, at) => at);
-
-/** Two replicas whose versions are equal, though some of the writes are not: they had them from two that wrote under one id. */
-function withEqualVersions(
-  count: number,
-  differs: (at: number) => boolean,
-  engines: readonly [Engine, Engine] = [native, native],
-): readonly [TestReplica, TestReplica] {
-  const clock = (): number => 1_700_000_000_000;
-  const [a, b] = engines.map((engine, side) => {
-    const writer = createDictionary({ engine: native, clock, replicaId: "77".repeat(16) });
-    for (let at = 0; at < count; at++) {
-      writer.set(`key/${at}`, differs(at) ? `side ${side}` : "the same");
-    }
-    const replica = testReplica(engine, clock);
-    replica.dictionary.merge(writer.deltaSince());
-    writer.close();
-    return replica;
-  });
-  return [a as TestReplica, b as TestReplica];
-}
 
 function expectEqual(a: Dictionary, b: Dictionary): void {
   expect(b.digest()).toBe(a.digest());

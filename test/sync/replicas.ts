@@ -1,6 +1,12 @@
 /** Replicas for sessions, without persistence: what was merged counts as kept at once. */
 
-import { createDictionary, type Dictionary, type DictionaryOptions, type Engine } from "lastwrite";
+import {
+  createDictionary,
+  type Dictionary,
+  type DictionaryOptions,
+  type Engine,
+  loadEngine,
+} from "lastwrite";
 
 import { idBytes } from "../../ts/codec/entry.ts";
 import { internalsOf } from "../../ts/dictionary/internals.ts";
@@ -17,6 +23,8 @@ export interface TestReplica {
   readonly dictionary: Dictionary;
   readonly replica: SessionReplica;
 }
+
+const fastest = await loadEngine();
 
 let storeCount = 0;
 
@@ -49,6 +57,26 @@ export function testReplica(
       rememberCursor: (storeId, cursor) => void cursors.set(storeId, cursor),
     },
   };
+}
+
+/** Two replicas whose versions are equal, though some of the writes are not: they had them from two that wrote under one id. */
+export function withEqualVersions(
+  count: number,
+  differs: (at: number) => boolean,
+  engines: readonly [Engine, Engine] = [fastest, fastest],
+): readonly [TestReplica, TestReplica] {
+  const clock = (): number => 1_700_000_000_000;
+  const [a, b] = engines.map((engine, side) => {
+    const writer = createDictionary({ engine: fastest, clock, replicaId: "77".repeat(16) });
+    for (let at = 0; at < count; at++) {
+      writer.set(`key/${at}`, differs(at) ? `side ${side}` : "the same");
+    }
+    const replica = testReplica(engine, clock);
+    replica.dictionary.merge(writer.deltaSince());
+    writer.close();
+    return replica;
+  });
+  return [a as TestReplica, b as TestReplica];
 }
 
 export interface Exchange {

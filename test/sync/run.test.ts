@@ -6,12 +6,13 @@ import { describe, expect, test } from "vitest";
 
 import { LastwriteError } from "../../ts/errors.ts";
 import { decodeMessage, encodeMessage } from "../../ts/sync/codec.ts";
-import type { SyncMessage } from "../../ts/sync/messages.ts";
+
 import { PresenceHub } from "../../ts/sync/presence.ts";
 import { runSession, startSession, type SyncHost } from "../../ts/sync/run.ts";
-import type { Link, LinkEnd, Message } from "../../ts/transport/contract.ts";
+import type { Link } from "../../ts/transport/contract.ts";
 import { memoryLink } from "../../ts/transport/memory.ts";
 import { openStore, timeline, turns, until } from "./connection-world.ts";
+import { HELLO, playedBy, watched } from "./played-peer.ts";
 import { testReplica } from "./replicas.ts";
 
 const engine = await loadEngine();
@@ -37,67 +38,6 @@ function hostOf(keep: (sync: boolean) => Promise<void> = async () => {}): TestHo
       for (const listener of listeners) listener();
     },
   };
-}
-
-/** The other side as a test plays it. */
-interface Peer {
-  readonly heard: SyncMessage[];
-  readonly types: readonly string[];
-  readonly end: LinkEnd | undefined;
-  say(message: SyncMessage): void;
-  sayBytes(message: Message): void;
-}
-
-function playedBy(link: Link): Peer {
-  const heard: SyncMessage[] = [];
-  let end: LinkEnd | undefined;
-  let count = 0;
-  link.start({
-    message: (message) => void heard.push(decodeMessage(message).message),
-    drained: () => {},
-    closed: (how) => {
-      end = how;
-    },
-  });
-  return {
-    heard,
-    get types() {
-      return heard.map(({ type }) => type);
-    },
-    get end() {
-      return end;
-    },
-    say: (message) => link.send(encodeMessage(message, count++)),
-    sayBytes: (message) => link.send(message),
-  };
-}
-
-const HELLO: SyncMessage = {
-  type: "hello",
-  protocolMin: 1,
-  protocolMax: 1,
-  storeId: "ab".repeat(16),
-  millis: 1_800_000_000_000,
-  driftMaxMs: 300_000,
-  windowBytes: 2 ** 20,
-  isServer: false,
-  room: "",
-  token: "",
-};
-
-/** How a promise ended, or undefined while it did not. */
-function watched(promise: Promise<void>): { outcome: unknown } {
-  const seen: { outcome: unknown } = { outcome: undefined };
-  const watch = async (): Promise<void> => {
-    try {
-      await promise;
-      seen.outcome = "done";
-    } catch (error) {
-      seen.outcome = error;
-    }
-  };
-  void watch();
-  return seen;
 }
 
 describe("a session", () => {
