@@ -101,6 +101,11 @@ const byType: {
   wanted: fc.record({ type: type("wanted"), seed, hashes: units(8) }),
   compared: fc.record({ type: type("compared"), seed }),
   presence: fc.record({ type: type("presence"), from: hex(8), state: optional(text(400)) }),
+  peers: fc.record({
+    type: type("peers"),
+    address: text(256),
+    others: fc.array(text(256), { maxLength: 64 }),
+  }),
   ping: fc.record({ type: type("ping") }),
   pong: fc.record({ type: type("pong") }),
   error: fc.record({

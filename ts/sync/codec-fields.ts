@@ -113,6 +113,27 @@ export function bytes(bytesMax: number, unit = 1): Field<Uint8Array> {
   };
 }
 
+/** At most so many of one kind, in order. */
+export function list<Value>(field: Field<Value>, countMax: number): Field<readonly Value[]> {
+  return {
+    is: `at most ${countMax} times ${field.is}`,
+    allows: (value): value is readonly Value[] =>
+      Array.isArray(value) && value.length <= countMax && value.every((each) => field.allows(each)),
+    write: (writer, values) => {
+      writer.varint(values.length);
+      for (const value of values) field.write(writer, value);
+    },
+    read: (reader) => {
+      const count = reader.length();
+      if (count > countMax) throw corrupt(`a list has more than ${countMax} parts`);
+      return Array.from({ length: count }, () => field.read(reader));
+    },
+    toJson: (values) => values.map((value) => field.toJson(value)),
+    fromJson: (json) =>
+      Array.isArray(json) ? json.map((part: unknown) => field.fromJson(part)) : undefined,
+  };
+}
+
 /** A field that may be absent. */
 export function optional<Value>(field: Field<Value>): Field<Value | undefined> {
   return {

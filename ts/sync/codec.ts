@@ -9,6 +9,7 @@ import {
   type Field,
   flag,
   hex,
+  list,
   optional,
   place,
   text,
@@ -27,6 +28,9 @@ export const ROOM_BYTES_MAX = 64;
 export const TOKEN_BYTES_MAX: number = 2 ** 13;
 export const PRESENCE_BYTES_MAX: number = 2 ** 12;
 export const VECTOR_PIECE_BYTES_MAX: number = 2 ** 18;
+export const ADDRESS_BYTES_MAX = 256;
+/** The most addresses of others in one message. */
+export const ADDRESSES_MAX = 64;
 export const FAILURE_CODE_BYTES_MAX = 64;
 export const FAILURE_MESSAGE_BYTES_MAX: number = 2 ** 12;
 
@@ -118,6 +122,7 @@ const version = whole(0xffff);
 const frame = bytes(FRAME_BYTES_MAX);
 const seed = fixed(16);
 const prefixes = bytes(PREFIXES_BYTES_MAX);
+const address = text(ADDRESS_BYTES_MAX);
 
 const FORMS: Forms = {
   hello: [
@@ -179,6 +184,7 @@ const FORMS: Forms = {
     },
   ],
   // 17 is the envelope of ts/transport/envelope.ts.
+  peers: [18, { address, others: list(address, ADDRESSES_MAX) }],
   clock: [19, { millis: place }],
   restart: [20, { place }],
 };

@@ -25,6 +25,7 @@ export type {
   Have,
   Hello,
   Need,
+  Peers,
   Ping,
   Pong,
   Presence,

@@ -162,6 +162,15 @@ export interface Presence {
   readonly state: string | undefined;
 }
 
+/** Where others can be reached. Who was not asked to take part in that takes no notice. */
+export interface Peers {
+  readonly type: "peers";
+  /** Under which the sender is reached; empty when it is not. At most 256 bytes, as each. */
+  readonly address: string;
+  /** Those that the sender reached, and those of who is connected to it: at most 64. */
+  readonly others: readonly string[];
+}
+
 export interface Ping {
   readonly type: "ping";
 }
@@ -194,6 +203,7 @@ export type SyncMessage =
   | Wanted
   | Compared
   | Presence
+  | Peers
   | Ping
   | Pong
   | Failure;
