@@ -97,3 +97,15 @@ describe("two replicas that meet", () => {
     expect(exchange.a.isSettled && exchange.b.isSettled).toBe(true);
   });
 });
+
+test("a question is answered behind what was here before it", () => {
+  const [a, b] = [testReplica(engine), testReplica(engine)];
+  const exchange = exchangeOf(a, b);
+  exchange.run();
+  exchange.a.hold();
+  a.dictionary.set("k", 1);
+  expect(exchange.a.receive({ type: "ping" }).messages).toEqual([]);
+  a.dictionary.set("k", 2);
+  const { messages } = exchange.a.release();
+  expect(messages.map(({ type }) => type)).toEqual(["delta", "pong"]);
+});

@@ -172,7 +172,7 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
   setPresence(value: PresenceValue | undefined): void;
 
   /**
-   * Resolves when, over one of the connections, everything that was here when it was called is acknowledged durably, and everything that the other side had sent or had when the link was made is merged.
+   * Resolves when, over one of the connections, everything that was here when it was called is acknowledged durably, and everything that the other side had then is merged.
    * Waits as long as there is no connection: `status` says why; and as long as the other side refuses something for its stamp (`clock-drift`).
    *
    * Rejects with `statusReason` when every connection was ended for good, `store-closed` when the store is closed, the signal's reason, and `invalid-argument` without `connect`.

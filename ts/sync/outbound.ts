@@ -89,6 +89,11 @@ export class Outbound {
     return this.#parts.length === 0 && !this.#isFrameDue ? this.#sentPlace : undefined;
   }
 
+  /** Between `hold` and `release`. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
   get isSendingSnapshot(): boolean {
     return this.#parts.some(({ type }) => type === "snapshot");
   }

@@ -143,6 +143,8 @@ export class Session {
   #remainingBytes = 0;
   #due: Due[] = [];
   #flushCount = 0;
+  /** Questions that wait to be answered. */
+  #pongCount = 0;
   /** Frontier of this side when it said `have`. */
   #frontier: Uint8Array | undefined;
   /** Hash of the own horizon when it was last compared with the version of the other side. */
@@ -255,7 +257,7 @@ export class Session {
         this.#takeTurn(message);
         break;
       case "ping":
-        this.#out.push({ type: "pong" });
+        this.#pongCount++;
         break;
       default:
     }
@@ -297,6 +299,10 @@ export class Session {
 
   #step(): Step {
     if (this.#peer !== undefined) this.#out.push(...this.#outbound.take());
+    // Who asks wants to have all that was here before he asked.
+    for (; this.#pongCount > 0 && !this.#outbound.isHeld; this.#pongCount--) {
+      this.#out.push({ type: "pong" });
+    }
     const step = { messages: this.#out, flush: this.#flush, isFlushLate: this.#isFlushLate };
     this.#out = [];
     this.#flush = undefined;
