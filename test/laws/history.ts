@@ -332,6 +332,7 @@ function weighted(traits: Traits): Action[] {
     ["time", 4],
     ["skew", traits.drift ? 4 : 0],
     ["restamp", traits.drift ? 4 : 0],
+    ["name", traits.drift ? 3 : 1],
   ];
   return weights.flatMap(([action, weight]) => Array.from({ length: weight }, () => action));
 }

@@ -14,12 +14,12 @@
 
 import { CLOCK_AHEAD, WON } from "../../ts/engine/contract.ts";
 import { sameBytes } from "../suites/bytes.ts";
-import { meetOfVectors, versionText, writeVersion } from "../suites/frames.ts";
+import { meetOfVectors, versionText, writeVersion, type NamedCollector } from "../suites/frames.ts";
 import { createChecks } from "./network/checks.ts";
 import { createCrash } from "./network/crashes.ts";
 import { createExchange, wholeDelta, type Message } from "./network/exchange.ts";
 import { createHealing } from "./network/healing.ts";
-import { createReplicas, fail, pick, type Node } from "./network/replicas.ts";
+import { createReplicas, fail, isBefore, pick, type Node } from "./network/replicas.ts";
 import type { Action, EngineOf, Setup, Step } from "./network/setup.ts";
 import { createStreams } from "./network/streams.ts";
 import { createWrites } from "./network/writes.ts";
@@ -74,6 +74,17 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     };
     if (arrives) receive(message);
     else exchanges.messages.push(message);
+  }
+
+  /** Of all that were named before, the last one stays. */
+  function checkCollector(named: readonly (NamedCollector | undefined)[]): void {
+    for (const node of nodes) {
+      const { collector } = printOf(node);
+      const lost = named.find((other) => other !== undefined && isBefore(collector, other));
+      if (lost !== undefined) fail(`${node.name} lost that store ${lost.store} was named`);
+      const isKnown = named.some((other) => other?.hlc === collector?.hlc);
+      if (!isKnown) fail(`${node.name} has a collector that nobody named`);
+    }
   }
 
   function collect(): void {
@@ -223,6 +234,14 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
     restamp([a]) {
       restamp(nodeAt(a));
     },
+    /** Names one of three stores as the one that collects. */
+    name([a, b]) {
+      const node = nodeAt(a);
+      node.dictionary.setCollector(new Uint8Array(16).fill(1 + (b % 3)), nowOf(node));
+      log(`${node.name} names store ${1 + (b % 3)}`);
+      node.dirty = true;
+      changed(node);
+    },
   };
 
   return {
@@ -239,8 +258,10 @@ function createNetwork(setup: Setup, engineOf: EngineOf, trace: string[] | undef
         if (traits.journals) crash(node, 0);
       }
       replicas.timeMs += 1_000_000;
+      const named = nodes.map((node) => printOf(node).collector);
       exchangeAll();
       checkPromises();
+      checkCollector(named);
       // What was under way all the time must not break what was reached.
       for (const message of exchanges.messages) receive(message);
       exchanges.messages = [];

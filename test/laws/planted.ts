@@ -68,6 +68,36 @@ export const variants: readonly Variant[] = [
     ],
   },
   {
+    name: "a merge does not join who collects",
+    edits: [
+      {
+        file: "engine/script/merge.ts",
+        from: "if (!isCollectorAhead) state.joinCollector(frame.collector);",
+        to: "",
+      },
+    ],
+  },
+  {
+    name: "whoever came last says who collects",
+    edits: [
+      {
+        file: "engine/script/state.ts",
+        from: "this.collector = joinCollectors(this.collector, collector);",
+        to: "this.collector = collector;",
+      },
+    ],
+  },
+  {
+    name: "a collector from the future is joined",
+    edits: [
+      {
+        file: "engine/script/merge.ts",
+        from: "if (!isCollectorAhead) state.joinCollector(frame.collector);",
+        to: "state.joinCollector(frame.collector);",
+      },
+    ],
+  },
+  {
     name: "a difference leaves out exceptions that are others now",
     edits: [
       {
@@ -84,16 +114,6 @@ export const variants: readonly Variant[] = [
         file: "engine/script/export.ts",
         from: ": stateSince(state, decodeFrame(since, [KIND.frontier]));",
         to: ": { ...stateSince(state, decodeFrame(since, [KIND.frontier])), horizon: new Map() };",
-      },
-    ],
-  },
-  {
-    name: "a difference is adopted though what it is to was not",
-    edits: [
-      {
-        file: "engine/script/merge.ts",
-        from: "frame.kind === KIND.changes ? canAdopt :",
-        to: "frame.kind === KIND.changes ? canAdopt || frame.isDifference :",
       },
     ],
   },

@@ -131,6 +131,24 @@ export function readCollected(bytes: Uint8Array): CollectedStamp | undefined {
   return { hlc, replica: at(frame.replicas, index - 1) };
 }
 
+export interface NamedCollector {
+  readonly hlc: bigint;
+  readonly replica: ReplicaId;
+  /** 32 hex digits: the store that is named. */
+  readonly store: string;
+}
+
+/** Who collects, as a frame has it. */
+export function readCollector(bytes: Uint8Array): NamedCollector | undefined {
+  const frame = readFrame(bytes);
+  const field = frame.fields.get(FIELD.collector);
+  if (field === undefined) return undefined;
+  const input = new Reader(field);
+  const replica = at(frame.replicas, input.varint());
+  const hlc = Buffer.from(input.take(8)).readBigUInt64LE();
+  return { hlc, replica, store: toHex(input.take(16)) };
+}
+
 /** The horizon vector that a frame carries. */
 export function readHorizon(bytes: Uint8Array): VersionSet {
   const frame = readFrame(bytes);

@@ -465,6 +465,11 @@ impl Records {
     /// Takes back the places from `head` on; what still stands there has to arrive anew.
     pub fn forget_arrivals(&mut self, head: u64) {
         self.log.truncate(usize_of(head - self.log_base));
+        // Dots that stood there may arrive anew at places before those that they had.
+        for Marks { list, top } in &mut self.marks {
+            top.1 = top.1.min(head);
+            list.iter_mut().for_each(|(_, place)| *place = (*place).min(head));
+        }
     }
 
     /// Gives an entry another stamp and dot; it becomes the latest arrival.

@@ -7,6 +7,7 @@ import {
   emptyVersion,
   hasDot,
   hasVersion,
+  readCollector,
   readEntries,
   readHorizon,
   readVersion,
@@ -17,7 +18,7 @@ import {
 } from "../../suites/frames.ts";
 import type { Write } from "../oracle.ts";
 import type { Checks } from "./checks.ts";
-import { dotText, fail, pick, type Node, type Replicas } from "./replicas.ts";
+import { dotText, fail, isBefore, pick, type Node, type Replicas } from "./replicas.ts";
 import { driftMaxMs, type Step } from "./setup.ts";
 
 export type Message =
@@ -206,6 +207,13 @@ export function createExchange(
     node.dirty = true;
     changed(node);
     const after = printOf(node);
+    const named = readCollector(frame);
+    if (named !== undefined && Number(named.hlc >> 16n) > limitMs) {
+      if (report.complete || after.collector?.hlc !== before.collector?.hlc)
+        fail(`${node.name} took a collector that was named in the future`);
+    } else if (named !== undefined && isBefore(after.collector, named)) {
+      fail(`${node.name} has a collector that was named before that of ${sender.name}`);
+    }
     if (after.horizonText !== before.horizonText) node.mustSync = true;
     for (const entry of entries) {
       if (accepted.includes(entry) || hasDot(before.version, entry.dot)) continue;

@@ -1,5 +1,6 @@
 /** The end of a history: everybody exchanges everything, until all hold the same. */
 
+import { REPAIR } from "../../../ts/engine/contract.ts";
 import { sameBytes } from "../../suites/bytes.ts";
 import { onlyPart } from "../../suites/replicas.ts";
 import { wholeDelta, type Exchange } from "./exchange.ts";
@@ -54,7 +55,7 @@ export function createHealing(
       keyHashes.set(whole.subarray(4 + index * 16, 12 + index * 16), index * 8);
     }
     const frame = exported(sender, (dictionary) => dictionary.entriesByHash(seed, keyHashes));
-    exchanges.merge(receiver, sender, frame, sender.seen, 0);
+    exchanges.merge(receiver, sender, frame, sender.seen, REPAIR);
   }
 
   return exchangeAll;

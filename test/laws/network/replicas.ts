@@ -6,6 +6,7 @@ import {
   TAG,
   emptyVersion,
   readCollected,
+  readCollector,
   readEntries,
   readHorizon,
   readVersion,
@@ -13,6 +14,7 @@ import {
   type CollectedStamp,
   type Dot,
   type FrameEntry,
+  type NamedCollector,
   type ReplicaId,
   type VersionSet,
 } from "../../suites/frames.ts";
@@ -31,6 +33,7 @@ export interface Print {
   readonly horizon: VersionSet;
   readonly horizonText: string;
   readonly collected: CollectedStamp | undefined;
+  readonly collector: NamedCollector | undefined;
   readonly entriesText: string;
 }
 
@@ -229,6 +232,7 @@ export function createReplicas(
       horizon,
       horizonText: versionText(horizon),
       collected: readCollected(frame),
+      collector: readCollector(frame),
       entriesText: entriesText(entries),
     };
     node.lastPrint = node.print;
@@ -257,6 +261,14 @@ export function createReplicas(
   return replicas;
 }
 
+/** Whether `collector` is not the one that stays of both. */
+export function isBefore(collector: NamedCollector | undefined, other: NamedCollector): boolean {
+  if (collector === undefined) return true;
+  if (collector.hlc !== other.hlc) return collector.hlc < other.hlc;
+  if (collector.replica !== other.replica) return collector.replica < other.replica;
+  return collector.store < other.store;
+}
+
 /** A law is broken. */
 export function fail(text: string): never {
   throw new Violation(text);
@@ -283,7 +295,7 @@ export function factsOf(dictionary: EngineDictionary): string {
     dictionary.digest(),
     dictionary.replicaId(),
     dictionary.version(),
-    dictionary.horizon(),
+    dictionary.frontier(),
     dictionary.hashes(new Uint8Array(16), new Uint8Array(9)),
   ];
   return [dictionary.size(), dictionary.head(), ...bytes.map(toHex)].join(" ");

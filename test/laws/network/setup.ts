@@ -50,7 +50,8 @@ export type Action =
   | "copy"
   | "time"
   | "skew"
-  | "restamp";
+  | "restamp"
+  | "name";
 
 /** An action and the numbers that choose its details; any of them means something in any state, so that a history can be cut down. */
 export interface Step {

@@ -6,13 +6,14 @@ import {
   hasVersion,
   isTainted,
   readCollected,
+  readCollector,
   readHorizon,
   readVersion,
   type VersionSet,
 } from "../../suites/frames.ts";
 import type { Write } from "../oracle.ts";
 import type { Exchange } from "./exchange.ts";
-import { fail, type Node, type Replicas } from "./replicas.ts";
+import { fail, isBefore, type Node, type Replicas } from "./replicas.ts";
 import type { Step } from "./setup.ts";
 
 /** All streams of a network, at most one from each replica to each other. */
@@ -138,9 +139,10 @@ export function createStreams(
   /** What the receiver has now is no less than what the sender had then; differences to it may follow. */
   function adopted(stream: Stream, frontier: Uint8Array | undefined): void {
     if (frontier === undefined) return;
-    const { version, horizon, collected } = printOf(stream.to);
+    const { version, horizon, collected, collector } = printOf(stream.to);
     const sent = readVersion(frontier);
     const sentCollected = readCollected(frontier);
+    const sentCollector = readCollector(frontier);
     const hasAll =
       hasVersion(version, sent) &&
       hasVersion(
@@ -148,6 +150,7 @@ export function createStreams(
         { ...emptyVersion, vector: sent.vector },
       ) &&
       hasVersion(horizon, readHorizon(frontier)) &&
+      (sentCollector === undefined || !isBefore(collector, sentCollector)) &&
       (sentCollected === undefined ||
         (collected !== undefined && collected.hlc >= sentCollected.hlc));
     if (!hasAll) fail(`${stream.to.name} adopted less than ${stream.from.name} had`);
