@@ -54,7 +54,7 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [
     /^store\//u,
-    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(attributes|check|contract|failure|journal|replay)\.ts|store\/.*|sync\/(clock|codec|host|presence|run|connections?)\.ts|transport\/(contract|timers)\.ts)$/u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(attributes|check|contract|failure|journal|replay)\.ts|store\/.*|sync\/(clock|codec|host|peer-exchange|presence|run|connections?)\.ts|transport\/(contract|timers)\.ts)$/u,
   ],
   [
     /^react\//u,

@@ -62,6 +62,7 @@ export type {
   ConnectionStatus,
   Durability,
   OpenOptions,
+  PeerOptions,
   PendingEvent,
   PersistenceHooks,
   PresenceValue,

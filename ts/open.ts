@@ -18,7 +18,7 @@ import { sharedReplicaOf } from "./store/shared.ts";
 import { PersistentStore } from "./store/store.ts";
 import type { Machine } from "./sync/connection.ts";
 import type { Connector } from "./transport/contract.ts";
-import { systemTimers, type Timers } from "./transport/timers.ts";
+import { systemTimers } from "./transport/timers.ts";
 
 /**
  * Opens the store that `persistence` keeps, or makes it: a dictionary that survives restarts, crashes and full disks. Costs reading all of it.
@@ -68,7 +68,9 @@ export async function openOn(machine: Machine, options: OpenOptions): Promise<Pe
     signal?.throwIfAborted();
     await opening.load();
     const store = await opening.finish();
-    if (connectors.length > 0) store.connect(connectors, token, machine);
+    if (connectors.length > 0 || options.peers !== undefined) {
+      store.connect(connectors, token, machine);
+    }
     return store;
   } catch (error) {
     opening.dictionary.close();
@@ -91,12 +93,12 @@ class Opening {
   readonly #loaded = { wholeBytes: 0, logBytes: 0 };
   readonly #clock: StoreClock;
   readonly #driftMaxMs: number;
-  readonly #timers: Timers;
+  readonly #machine: Machine;
   #store: PersistentStore | undefined;
 
-  constructor(options: OpenOptions, engine: Engine, { timers = systemTimers }: Machine) {
+  constructor(options: OpenOptions, engine: Engine, machine: Machine) {
     this.#options = options;
-    this.#timers = timers;
+    this.#machine = machine;
     this.#engine = engine;
     const { clock = Date.now, driftMaxMs = DRIFT_MAX_MS, replicaId } = options;
     this.#driftMaxMs = driftMaxMs;
@@ -151,7 +153,10 @@ class Opening {
       clock: this.#clock,
       report: (report) => this.#report(report),
       replicaRetentionMs: collector && !readOnly ? replicaRetentionMs : undefined,
-      timers: this.#timers,
+      peers: this.#options.peers,
+      timers: this.#machine.timers ?? systemTimers,
+      random: this.#machine.random ?? Math.random,
+      monotonicNow: this.#machine.monotonicNow ?? (() => performance.now()),
     });
     return this.#store;
   }

@@ -13,6 +13,8 @@ import { type MemoryLink, memoryLink } from "../../ts/transport/memory.ts";
 import type { Timers } from "../../ts/transport/timers.ts";
 
 export interface Timeline extends Timers {
+  /** How many milliseconds have passed. */
+  readonly now: number;
   /** For how many milliseconds each of those that wait was set, soonest first. */
   readonly waits: readonly number[];
   /** Lets time pass: what is due goes off, in order, each followed by some turns of the event loop. */
@@ -34,6 +36,9 @@ export function timeline(): Timeline {
       const timer = { at: now + ms, ms, run };
       timers.add(timer);
       return () => void timers.delete(timer);
+    },
+    get now() {
+      return now;
     },
     get waits() {
       return sorted().map(({ ms }) => ms);

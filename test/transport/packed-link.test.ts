@@ -35,7 +35,7 @@ describe.each(names)("packing as %s can", (name) => {
     const way = packedWay(deflate);
     const [left, right] = [listen(way.left), listen(way.right)];
     const sent = Array.from({ length: 40 }, (_, at) =>
-      at % 4 === 0 ? wordy((16 + at) * KIB, at) : small(at),
+      at % 4 === 0 ? wordy((64 + at) * KIB, at) : small(at),
     );
     for (const message of sent) way.left.send(message);
     for (const message of sent.toReversed()) way.right.send(message);
@@ -44,7 +44,7 @@ describe.each(names)("packing as %s can", (name) => {
     assertSame(left.messages, sent.toReversed());
     expect(way.fromLeft.map(isPacked)).toEqual(sent.map((_, at) => at % 4 === 0));
     const [first] = way.fromLeft;
-    expect(first?.length).toBeLessThan(11 * KIB);
+    expect(first?.length).toBeLessThan(44 * KIB);
   });
 
   test("a message of the greatest length fits", async () => {

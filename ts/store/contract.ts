@@ -6,10 +6,19 @@ import type { LastwriteError } from "../errors.ts";
 import type { Persistence } from "../persistence/contract.ts";
 import type { ConnectionStatus } from "../sync/connection.ts";
 import type { PendingEvent, ProgressEvent, StatusEvent } from "../sync/connections.ts";
+import type { PeerOptions } from "../sync/peer-exchange.ts";
 import type { PresenceValue, Present } from "../sync/presence.ts";
 import type { Connector, Link } from "../transport/contract.ts";
 
-export type { ConnectionStatus, PendingEvent, PresenceValue, Present, ProgressEvent, StatusEvent };
+export type {
+  ConnectionStatus,
+  PeerOptions,
+  PendingEvent,
+  PresenceValue,
+  Present,
+  ProgressEvent,
+  StatusEvent,
+};
 
 /**
  * What a resolved `flush()` promises: `"strict"` that all is on the medium and survives a loss of power; `"relaxed"` that it survives the end of this
@@ -62,6 +71,10 @@ export interface OpenOptions {
    * for good, by a close code 44xx or because the two do not understand each other, is left alone. Default: none.
    */
   readonly connect?: string | Connector | readonly (string | Connector)[];
+  /**
+   * Finds other stores beside those of `connect`: each tells those it is connected to where it is, and whom else it has reached, and connects to some of them by itself. Only between stores that all were opened so; who accepts links does so by `sync(link, { live: true })`. Default: none.
+   */
+  readonly peers?: PeerOptions;
   /** Who this is, for those of `connect` that ask: sent in the first message, never in an address. Default: none. */
   readonly token?: string;
   /**
@@ -84,6 +97,8 @@ export interface OpenOptions {
 export interface SyncOptions {
   /** Gives up; what has been merged by then stays. */
   readonly signal?: AbortSignal;
+  /** Stays connected as long as the link lasts, instead of ending when everything is exchanged: for who accepts links. Default: false. */
+  readonly live?: boolean;
   /** Told as parts come: how many bytes are still to come, and how many entries the other side holds. */
   readonly onProgress?: (progress: {
     readonly remainingBytes: number;
@@ -219,7 +234,9 @@ export interface Store extends Omit<Dictionary, "replicaId" | "close" | typeof S
    * does the same, or is a server.
    *
    * Any number of exchanges may run at once, with writes going on. Rejects with `link-failed` when the link breaks, `link-timeout` when nothing is heard of the other side for
-   * 30 s, `unsupported-protocol`, the signal's reason, or as `flush`. What was merged by then stays, and the next exchange goes on from there.
+   * 30 s, `unsupported-protocol`, `clock-drift` when the clocks of the two lie too far apart for some of it, the signal's reason, or as `flush`. What was merged by then stays, and the next exchange goes on from there.
+   *
+   * With `live` it goes on: what is written on either side arrives on the other, until the link ends. It resolves then, or when the other side closes; and rejects as above.
    */
   sync(link: Link, options?: SyncOptions): Promise<void>;
 

@@ -3,7 +3,8 @@
 import { encodeText } from "../codec/text.ts";
 import { checkFunction, checkOptions, checkReplicaId, invalid } from "../dictionary/arguments.ts";
 import { checkPersistence } from "../persistence/check.ts";
-import { TOKEN_BYTES_MAX } from "../sync/codec.ts";
+import { ADDRESS_BYTES_MAX, TOKEN_BYTES_MAX } from "../sync/codec.ts";
+import type { PeerOptions } from "../sync/peer-exchange.ts";
 import type { Connector } from "../transport/contract.ts";
 import type { OpenOptions, PersistenceHooks } from "./contract.ts";
 
@@ -23,6 +24,13 @@ const OPTION_NAMES: readonly (keyof OpenOptions)[] = [
   "token",
   "collector",
   "replicaRetentionMs",
+  "peers",
+];
+
+const PEER_OPTION_NAMES: readonly (keyof PeerOptions)[] = [
+  "connector",
+  "address",
+  "connectionsMax",
 ];
 
 const HOOK_NAMES: readonly (keyof PersistenceHooks)[] = [
@@ -59,6 +67,20 @@ export function checkOpenOptions(options: OpenOptions): void {
     throw invalid("`replicaRetentionMs` is a number of milliseconds above 0");
   }
   checkConnect(options);
+  if (options.peers !== undefined) checkPeers(options.peers);
+}
+
+function checkPeers(peers: PeerOptions): void {
+  if (typeof peers !== "object" || peers === null) throw invalid("`peers` is an object");
+  checkOptions(peers, PEER_OPTION_NAMES, "`peers`");
+  const { connector, address = "", connectionsMax = 1 } = peers;
+  checkFunction(connector, "`peers.connector`");
+  if (!isText(address, ADDRESS_BYTES_MAX)) {
+    throw invalid(`\`peers.address\` is a text of at most ${ADDRESS_BYTES_MAX} bytes of UTF-8`);
+  }
+  if (!(Number.isInteger(connectionsMax) && connectionsMax >= 1 && connectionsMax <= 256)) {
+    throw invalid("`peers.connectionsMax` is a whole number from 1 to 256");
+  }
 }
 
 function checkFlag(given: unknown, name: string): void {
@@ -80,7 +102,7 @@ function checkConnect({ connect = [], token, readOnly }: OpenOptions): void {
   if (targets.length > 0 && readOnly === true) {
     throw invalid("a store that is only looked at cannot be connected; leave out `connect`");
   }
-  if (token !== undefined && !isToken(token)) {
+  if (token !== undefined && !isText(token, TOKEN_BYTES_MAX)) {
     throw invalid(`\`token\` is a text of at most ${TOKEN_BYTES_MAX} bytes of UTF-8`);
   }
 }
@@ -90,7 +112,7 @@ function isConnector(given: unknown): boolean {
   return typeof name === "string" && typeof connect === "function";
 }
 
-function isToken(given: unknown): boolean {
-  if (typeof given !== "string" || given.length > TOKEN_BYTES_MAX) return false;
-  return given.isWellFormed() && encodeText(given).length <= TOKEN_BYTES_MAX;
+function isText(given: unknown, bytesMax: number): boolean {
+  if (typeof given !== "string" || given.length > bytesMax) return false;
+  return given.isWellFormed() && encodeText(given).length <= bytesMax;
 }

@@ -20,6 +20,7 @@ import { asStoreError } from "../persistence/failure.ts";
 import type { ConnectionStatus, Machine } from "../sync/connection.ts";
 import { Connections } from "../sync/connections.ts";
 import { type StoreHost, syncHostOf } from "../sync/host.ts";
+import type { PeerOptions } from "../sync/peer-exchange.ts";
 import type { PresenceValue, Present } from "../sync/presence.ts";
 import { runSession } from "../sync/run.ts";
 import type { Connector, Link } from "../transport/contract.ts";
@@ -43,6 +44,9 @@ export interface StoreParts {
   /** Undefined for one that does not collect tombstones for all. */
   readonly replicaRetentionMs: number | undefined;
   readonly timers: Timers;
+  readonly monotonicNow: () => number;
+  readonly random: () => number;
+  readonly peers: PeerOptions | undefined;
 }
 
 export class PersistentStore implements Store {
@@ -240,7 +244,7 @@ export class PersistentStore implements Store {
 
   async sync(
     link: Link,
-    { signal, onProgress, room, token, form }: SyncOptions = {},
+    { signal, live = false, onProgress, room, token, form }: SyncOptions = {},
   ): Promise<void> {
     checkLink(link);
     if (this.#refusal !== undefined) {
@@ -250,7 +254,7 @@ export class PersistentStore implements Store {
     const running = runSession({
       host: this.syncHost,
       link,
-      once: true,
+      once: !live,
       signal:
         signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]),
       ...(onProgress !== undefined && {

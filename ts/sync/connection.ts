@@ -18,6 +18,8 @@ export type ConnectionStatus = "connecting" | "syncing" | "live" | "offline" | "
 export interface Machine {
   /** Default: those of the platform. */
   readonly timers?: Timers;
+  /** Milliseconds that do not go back. Default: those since the program began. */
+  readonly monotonicNow?: () => number;
   /** From 0 up to, but not, 1. Default: `Math.random`. */
   readonly random?: () => number;
   /** Calls `listener` when the machine has a network again; returns a function that ends it. Default: the event `online` of the platform, where it has one. */
@@ -34,6 +36,8 @@ export interface ConnectionListener {
 export interface ConnectionOptions {
   readonly host: StoreHost;
   readonly connector: Connector;
+  /** As another store told it; undefined for one that its owner named. */
+  readonly address: string | undefined;
   readonly token?: string | undefined;
   readonly machine: Machine;
   readonly listener: ConnectionListener;
@@ -168,7 +172,7 @@ export class Connection {
   }
 
   #begin(link: Link): RunningSession {
-    const { host, token, machine } = this.#options;
+    const { host, token, machine, address } = this.#options;
     this.ledger.begin();
     this.#headAtStart = host.replica.entries.head();
     this.#become("syncing", this.#reason);
@@ -176,6 +180,7 @@ export class Connection {
       host,
       link,
       once: false,
+      opened: { address },
       signal: this.#stop.signal,
       onProgress: (progress) => this.#progressed(progress),
       onComplaint: (error) => this.#become(this.#status, error),

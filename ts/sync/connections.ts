@@ -4,6 +4,7 @@ import { LastwriteError } from "../errors.ts";
 import type { Connector } from "../transport/contract.ts";
 import { Connection, type ConnectionStatus, type Machine } from "./connection.ts";
 import type { StoreHost } from "./host.ts";
+import type { PeerExchange } from "./peer-exchange.ts";
 import type { RunProgress } from "./run.ts";
 
 /** How the best of the connections is, now. */
@@ -61,7 +62,9 @@ const HELD_MS = 60_000;
 
 export class Connections {
   readonly #options: ConnectionsOptions;
-  readonly #connections: readonly Connection[];
+  readonly #connections: Connection[];
+  /** Those to stores that others told of, by address. */
+  readonly #found = new Map<string, Connection>();
   readonly #waiters = new Set<Waiter>();
   readonly #told = new Map<Connection, ProgressEvent>();
   #current: StatusEvent;
@@ -71,22 +74,11 @@ export class Connections {
   #stopListening = (): void => {};
 
   constructor(options: ConnectionsOptions) {
-    const { host, connectors, token, machine } = options;
+    const { connectors } = options;
     this.#options = options;
-    this.#connections = connectors.map((connector) => {
-      const connection: Connection = new Connection({
-        host,
-        connector,
-        token,
-        machine,
-        listener: {
-          statusChanged: () => this.#statusChanged(connection),
-          progressed: (progress) => this.#progressed(connection, progress),
-        },
-      });
-      return connection;
-    });
-    this.#current = { status: "connecting", reason: undefined };
+    this.#connections = connectors.map((connector) => this.#made(connector, undefined));
+    const status = connectors.length > 0 ? "connecting" : "offline";
+    this.#current = { status, reason: undefined };
   }
 
   get status(): ConnectionStatus {
@@ -98,13 +90,16 @@ export class Connections {
   }
 
   get pendingCount(): number {
-    return Math.min(...this.#connections.map(({ ledger }) => ledger.pendingCount));
+    const counts = this.#connections.map(({ ledger }) => ledger.pendingCount);
+    return counts.length > 0 ? Math.min(...counts) : 0;
   }
 
   start(): void {
     this.#toldPendingCount = this.pendingCount;
     this.#stopListening = this.#options.host.onChange(() => this.#notePending());
     for (const connection of this.#connections) connection.start();
+    const { peers } = this.#options.host;
+    if (peers !== undefined) peers.onWanted = (addresses) => this.#keepTo(addresses, peers);
   }
 
   async close(reason: LastwriteError): Promise<void> {
@@ -143,11 +138,57 @@ export class Connections {
     });
   }
 
+  #made(connector: Connector, address: string | undefined): Connection {
+    const { host, token, machine } = this.#options;
+    const connection: Connection = new Connection({
+      host,
+      connector,
+      address,
+      token,
+      machine,
+      listener: {
+        statusChanged: () => this.#statusChanged(connection),
+        progressed: (progress) => this.#progressed(connection, progress),
+      },
+    });
+    return connection;
+  }
+
+  /** Of the stores that others told of, stays connected to these alone. */
+  #keepTo(addresses: readonly string[], peers: PeerExchange): void {
+    for (const [address, connection] of this.#found) {
+      if (!addresses.includes(address)) this.#drop(address, connection);
+    }
+    for (const address of addresses) {
+      if (this.#found.has(address)) continue;
+      const connector = peers.connectorOf(address);
+      if (connector === undefined) continue;
+      const connection = this.#made(connector, address);
+      this.#found.set(address, connection);
+      this.#connections.push(connection);
+      connection.start();
+    }
+  }
+
+  #drop(address: string, connection: Connection): void {
+    this.#found.delete(address);
+    this.#connections.splice(this.#connections.indexOf(connection), 1);
+    this.#told.delete(connection);
+    this.#forget(connection);
+    const needless = new LastwriteError("link-failed", "others are enough");
+    connection.close(needless).catch(() => {});
+    this.#reviewStatus();
+  }
+
   #statusChanged(connection: Connection): void {
     if (connection.progress === undefined) this.#forget(connection);
+    if (this.#connections.includes(connection)) this.#reviewStatus();
+  }
+
+  #reviewStatus(): void {
     const ranks = this.#connections.map(({ status }) => STATUSES.indexOf(status));
-    const best = this.#connections[ranks.indexOf(Math.min(...ranks))] as Connection;
-    const { status, reason } = best;
+    const best = this.#connections[ranks.indexOf(Math.min(...ranks))];
+    const { status, reason } = best ?? { status: "offline", reason: undefined };
     if (status === this.#current.status && reason === this.#current.reason) return;
     this.#current = { status, reason };
     if (status === "closed") this.#rejectAll(reason);

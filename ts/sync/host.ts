@@ -11,6 +11,7 @@ import type { StoreClock } from "./clock.ts";
 import { Collector } from "./collector.ts";
 import { keepingOf, listenersOf } from "./keeping.ts";
 import type { Cursor } from "./messages.ts";
+import { PeerExchange, type PeerOptions } from "./peer-exchange.ts";
 import { PresenceHub } from "./presence.ts";
 import type { SyncHost } from "./run.ts";
 import { sharedExportsOf } from "./shared-exports.ts";
@@ -24,6 +25,11 @@ export interface HostedStore {
   /** Another number after each call that may have given a write of its own, or taken one back. */
   revision(): number;
   readonly clock: StoreClock;
+  /** Undefined for one that does not look for others. */
+  readonly peers: PeerOptions | undefined;
+  /** Milliseconds that do not go back. */
+  readonly monotonicNow: () => number;
+  readonly random: () => number;
   /** Undefined for one that does not collect. */
   readonly replicaRetentionMs: number | undefined;
   readonly timers: Timers;
@@ -80,8 +86,12 @@ export function syncHostOf(store: HostedStore): StoreHost {
     get isCollector() {
       return collector?.isNamed ?? false;
     },
-    stop: () => collector?.close(),
+    stop() {
+      collector?.close();
+      this.peers?.close();
+    },
     presence: new PresenceHub(),
+    peers: peersOf(store, storeId),
     get revision() {
       return store.revision() + rereadCount;
     },
@@ -126,6 +136,13 @@ export function syncHostOf(store: HostedStore): StoreHost {
       },
     },
   };
+}
+
+function peersOf(
+  { peers, timers, random, monotonicNow: now }: HostedStore,
+  storeId: string,
+): PeerExchange | undefined {
+  return peers && new PeerExchange({ ...peers, storeId, timers, random, now });
 }
 
 function collectorOf(

@@ -7,6 +7,7 @@ import { packedLink } from "../transport/packed-link.ts";
 import { heldTimers, systemTimers, type Timers } from "../transport/timers.ts";
 import { decodeMessage, encodeMessage, encodeText, FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
 import type { Failure, Hello, Presence, SyncMessage } from "./messages.ts";
+import type { PeerExchange, PeerMember } from "./peer-exchange.ts";
 import type { PresenceHub, PresenceMember } from "./presence.ts";
 import { Session, type SessionProgress, type SessionReplica, type Step } from "./session.ts";
 
@@ -14,6 +15,8 @@ import { Session, type SessionProgress, type SessionReplica, type Step } from ".
 export interface SyncHost {
   readonly replica: SessionReplica;
   readonly presence: PresenceHub;
+  /** Undefined for one that does not look for others. */
+  readonly peers?: PeerExchange | undefined;
   /** Resolves when all that was merged, written or exported so far is kept; with `sync` so that it survives a loss of power. */
   keep(sync: boolean): Promise<void>;
   /** Calls `listener` after calls that may have changed something, once for all of a moment; returns a function that ends it. */
@@ -32,6 +35,8 @@ export interface RunOptions {
   /** Default: `"binary"`. The other side is answered in the form that it speaks. */
   readonly form?: "binary" | "text";
   readonly isServer?: boolean;
+  /** This side made the link: to an address that another store told, where there is one. */
+  readonly opened?: { readonly address: string | undefined };
   readonly room?: string;
   readonly token?: string;
   readonly signal?: AbortSignal;
@@ -150,6 +155,7 @@ class SessionRun implements RunningSession {
   #answerCount = 0;
   #peerStoreId: string | undefined;
   #presence: PresenceMember | undefined;
+  #peers: PeerMember | undefined;
   #isFinal = false;
   /** Messages that wait until what they tell of is kept here. */
   #outbox: SyncMessage[] | undefined;
@@ -283,6 +289,9 @@ class SessionRun implements RunningSession {
         case "presence":
           this.#takePresence(message);
           return undefined;
+        case "peers":
+          this.#peers?.heard(message);
+          return undefined;
         case "pong":
           this.#answerCount++;
           break;
@@ -356,6 +365,7 @@ class SessionRun implements RunningSession {
     const session = this.#session;
     if (session === undefined || this.#outcome !== undefined) return;
     if (this.#presence === undefined && session.isGreeted) this.#joinPresence();
+    if (this.#peers === undefined && session.isIntroduced) this.#joinPeers();
     if (session.isDrifted && !once) this.#retryLater();
     onProgress?.({
       ...session.progress,
@@ -450,6 +460,20 @@ class SessionRun implements RunningSession {
     });
   }
 
+  #joinPeers(): void {
+    const { opened } = this.#options;
+    const peers = this.#host?.peers;
+    const storeId = this.#peerStoreId;
+    if (peers === undefined || storeId === undefined) return;
+    const session = { storeId, address: opened?.address, isOpener: opened !== undefined };
+    this.#peers = peers.join(session, ({ address, others }) =>
+      this.#send({ type: "peers", address, others }),
+    );
+    if (opened?.address === undefined || storeId !== this.#host?.replica.storeId) return;
+    // Another name for this store.
+    this.#end({ error: new LastwriteError("link-failed", `${this.#link.name} is this store`) });
+  }
+
   #takePresence(presence: Presence): void {
     if (this.#presence === undefined) throw noHello();
     this.#presence.take(presence);
@@ -538,6 +562,7 @@ class SessionRun implements RunningSession {
     this.#cancelRetry?.();
     this.#stopListening();
     this.#presence?.leave();
+    this.#peers?.leave();
     if (outcome === "done") this.#resolve();
     else this.#reject(outcome.error);
   }

@@ -172,6 +172,11 @@ export class Session {
     return this.#peer !== undefined;
   }
 
+  /** Both sides have said what they have. */
+  get isIntroduced(): boolean {
+    return this.#peerHave !== undefined;
+  }
+
   /** As in `progress`. */
   get isDrifted(): boolean {
     return this.#isDrifted;

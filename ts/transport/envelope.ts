@@ -15,7 +15,7 @@ export interface Deflate {
 /** The first byte of a packed message: the type of no message. */
 export const PACKED_CODE = 17;
 /** What is shorter is sent as it is: it would not come sooner. */
-const PACK_BYTES_MIN = 2 ** 14;
+const PACK_BYTES_MIN = 2 ** 16;
 /** What stays longer than so many of its eight parts is not worth the work of the other side. */
 const EIGHTHS_MAX = 7;
 /** What would hold more than so many times its bytes is a bomb, that nobody makes and nobody unpacks. */
