@@ -15,7 +15,11 @@ const shared = {
 
 const heavier = ["test/engines/**/*.test.ts", "test/laws/**/*.test.ts"];
 const persistence = ["test/persistence/**/*.test.ts"];
-const integration = ["test/integration/**/*.test.ts", "test/package/**/*.test.ts"];
+const integration = [
+  "test/integration/**/*.test.ts",
+  "test/package/**/*.test.ts",
+  "test/server/**/*.test.ts",
+];
 const browser = ["test/browser/**/*.test.ts"];
 
 const config: ViteUserConfig = defineConfig({

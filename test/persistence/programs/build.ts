@@ -8,12 +8,15 @@ import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** Answers the file to run. As deep below the root as the sources are, from where the addon is looked for. */
-export async function buildProgram(name: string): Promise<string> {
+/** Answers the file to run, of the program in `source`. As deep below the root as the sources are, from where the addon is looked for. */
+export async function buildProgram(
+  name: string,
+  source: string = path.join(import.meta.dirname, `${name}.ts`),
+): Promise<string> {
   const folder = path.join(root, "target", `program-${name}-${process.pid}`);
   mkdirSync(folder, { recursive: true });
   await build({
-    entryPoints: [path.join(import.meta.dirname, `${name}.ts`)],
+    entryPoints: { [name]: source },
     outdir: folder,
     outExtension: { ".js": ".mjs" },
     bundle: true,
@@ -22,7 +25,7 @@ export async function buildProgram(name: string): Promise<string> {
     format: "esm",
     target: "node20",
     conditions: ["lastwrite-source"],
-    external: ["better-sqlite3", "pg"],
+    external: ["better-sqlite3", "commander", "pg", "ws"],
     logLevel: "error",
   });
   return path.join(folder, `${name}.mjs`);
