@@ -65,6 +65,7 @@ const byType: {
   need: fc.record({
     type: type("need"),
     what: fc.constantFrom("version", "snapshot", "entries", "again"),
+    held: optional(fc.record({ id: hex(8), count: place })),
   }),
   clock: fc.record({ type: type("clock"), millis: place }),
   restart: fc.record({ type: type("restart"), place }),
@@ -72,6 +73,7 @@ const byType: {
   delta: fc.record({
     type: type("delta"),
     place: optional(place),
+    isPartial: fc.boolean(),
     continues: fc.boolean(),
     remaining: count,
     frame: bytes,

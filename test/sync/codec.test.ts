@@ -322,7 +322,14 @@ function helloWith(part: Partial<Hello>): SyncMessage {
 function frameOf(length: number): SyncMessage {
   const place = 2 ** 48 - 1;
   const remaining = Number.MAX_SAFE_INTEGER;
-  return { type: "delta", place, continues: true, remaining, frame: new Uint8Array(length) };
+  return {
+    type: "delta",
+    place,
+    isPartial: false,
+    continues: true,
+    remaining,
+    frame: new Uint8Array(length),
+  };
 }
 
 function presenceOf(length: number): SyncMessage {

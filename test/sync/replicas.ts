@@ -36,6 +36,7 @@ export function testReplica(
   const dictionary = createDictionary({ engine, clock, ...options });
   const internals = internalsOf(dictionary);
   const cursors = new Map<string, Cursor>();
+  const staged = new Map<string, readonly Uint8Array[]>();
   storeCount++;
   return {
     dictionary,
@@ -46,6 +47,13 @@ export function testReplica(
       driftMaxMs: 300_000,
       now: clock,
       merge: (frame, how) => internals.merge(frame, how),
+      stage: (storeId, parts) => void staged.set(storeId, parts),
+      hasStaged: (storeId) => staged.has(storeId),
+      takeStaged: (storeId) => {
+        const parts = staged.get(storeId) ?? [];
+        staged.delete(storeId);
+        return [...parts];
+      },
       followClock: () => false,
       mismatched: () => {},
       changesSince: (place, limits) => internals.entries.changesSince(place, limits),

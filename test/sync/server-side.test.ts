@@ -171,7 +171,13 @@ test("a frame that cannot be read is left out, the connection goes on, and the t
   const run = serve(store.syncHost, left);
   const client = playedBy(right);
   client.say(GREETING);
-  const rubbish = { type: "delta", place: undefined, continues: true, remaining: 0 } as const;
+  const rubbish = {
+    type: "delta",
+    place: undefined,
+    isPartial: false,
+    continues: true,
+    remaining: 0,
+  } as const;
   for (let count = 1; count <= 3; count++) {
     client.say({ ...rubbish, frame: Uint8Array.of(76, 87, 1, 4, count) });
     await turns();

@@ -4,7 +4,7 @@ import { idBytes, idText } from "../codec/entry.ts";
 import { type ByteReader, type ByteWriter, corrupt, VARINT_MAX } from "../codec/numbers.ts";
 import { decodeText, encodeText } from "../codec/text.ts";
 import { base64Length, decodeBase64, encodeBase64 } from "./codec-base64.ts";
-import type { Cursor } from "./messages.ts";
+import type { Cursor, Held } from "./messages.ts";
 
 /** Places in an order of arrival, and milliseconds of a clock, lie below it. */
 const PLACE_END = 2 ** 48;
@@ -150,29 +150,44 @@ export function optional<Value>(field: Field<Value>): Field<Value | undefined> {
   };
 }
 
-const epoch = hex(8);
+const id8 = hex(8);
 
 /** A place in the order of arrival of one epoch. */
 export const cursor: Field<Cursor> = {
-  is: `an epoch of ${epoch.is} and a place below 2^48, and nothing else`,
-  allows: (value): value is Cursor => {
-    if (typeof value !== "object" || value === null) return false;
-    const members = value as Readonly<Record<string, unknown>>;
-    return (
-      epoch.allows(members["epoch"]) &&
-      place.allows(members["place"]) &&
-      Object.keys(members).length === 2
-    );
-  },
+  is: `an epoch of ${id8.is} and a place below 2^48, and nothing else`,
+  allows: (value): value is Cursor => isPair(value, "epoch", "place"),
   write: (writer, value) => {
-    epoch.write(writer, value.epoch);
+    id8.write(writer, value.epoch);
     place.write(writer, value.place);
   },
-  read: (reader) => ({ epoch: epoch.read(reader), place: place.read(reader) }),
+  read: (reader) => ({ epoch: id8.read(reader), place: place.read(reader) }),
   // Anew, so that the members have one order.
   toJson: (value) => ({ epoch: value.epoch, place: value.place }),
   fromJson: (json) => json,
 };
+
+/** Parts of one snapshot. */
+export const held: Field<Held> = {
+  is: `an id of ${id8.is} and a count below 2^48, and nothing else`,
+  allows: (value): value is Held => isPair(value, "id", "count"),
+  write: (writer, value) => {
+    id8.write(writer, value.id);
+    place.write(writer, value.count);
+  },
+  read: (reader) => ({ id: id8.read(reader), count: place.read(reader) }),
+  toJson: (value) => ({ id: value.id, count: value.count }),
+  fromJson: (json) => json,
+};
+
+function isPair(value: unknown, idName: string, numberName: string): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const members = value as Readonly<Record<string, unknown>>;
+  return (
+    id8.allows(members[idName]) &&
+    place.allows(members[numberName]) &&
+    Object.keys(members).length === 2
+  );
+}
 
 /** What JSON has as it is. */
 function same(value: unknown): unknown {

@@ -74,6 +74,7 @@ export function syncHostOf(store: HostedStore): StoreHost {
   const keptEpoch = attributes.get(ATTRIBUTE.epoch) ?? new Uint8Array(8);
   const epoch = store.isShared ? randomBytes(8) : keptEpoch;
   let rereadCount = 0;
+  let staged: { readonly storeId: string; readonly parts: readonly Uint8Array[] } | undefined;
   const storeId = idText(attributes.get(ATTRIBUTE.storeId) ?? new Uint8Array(16));
   const { keep, requireSync } = keepingOf(store);
   const listeners = listenersOf(store, keep);
@@ -118,6 +119,15 @@ export function syncHostOf(store: HostedStore): StoreHost {
         rereadCount++;
         store.touch();
         return result;
+      },
+      stage(other, parts) {
+        staged = { storeId: other, parts };
+      },
+      hasStaged: (other) => staged?.storeId === other,
+      takeStaged(other) {
+        const parts = staged?.storeId === other ? [...staged.parts] : [];
+        staged = undefined;
+        return parts;
       },
       followClock(millis) {
         if (!store.clock.follow(millis)) return false;

@@ -62,6 +62,15 @@ export interface Have {
 export interface Need {
   readonly type: "need";
   readonly what: "version" | "snapshot" | "entries" | "again";
+  /** Parts of a snapshot that came in a session before this one, and need not be sent once more if it is still the same. */
+  readonly held: Held | undefined;
+}
+
+/** The first parts of a snapshot. */
+export interface Held {
+  /** 16 hex digits: of each part of that snapshot (docs/format.md, Parts). */
+  readonly id: string;
+  readonly count: number;
 }
 
 /** What comes from here on is what arrived since `place`, up to where the other side had acknowledged everything. */
@@ -82,8 +91,10 @@ export interface VectorPiece {
 /** Entries that the receiver lacks. */
 export interface Delta {
   readonly type: "delta";
-  /** The place in the sender's order of arrival up to which the receiver has everything after this one; undefined before the last part. */
+  /** The place in the sender's order of arrival up to which the receiver has everything after this one; undefined where there is none. */
   readonly place: number | undefined;
+  /** More of what arrived follows at once: `place` is not where the sender is. */
+  readonly isPartial: boolean;
   /** It goes on where the one before ended: the receiver may adopt the version of a frame of kind 4. */
   readonly continues: boolean;
   /** How many bytes of parts come after this one, for progress. */

@@ -1,5 +1,6 @@
 /** What a session sends: parts that wait for credit, and after them what arrives, in the order of arrival. */
 
+import { decodeHeader, KIND, type Part as FramePart } from "../codec/frame.ts";
 import type {
   Changes,
   ChangesOptions,
@@ -10,6 +11,7 @@ import type {
   Compared,
   Delta,
   Hashes,
+  Held,
   Hello,
   Ranges,
   Restart,
@@ -178,16 +180,17 @@ export class Outbound {
     this.#frontier = this.#replica.frontier();
     this.#tell(this.#sentPlace, this.#frontier);
     for (const part of this.#partsOf(entries.delta(version, this.limits))) {
-      this.#parts.push({ type: "delta", continues: false, ...part });
+      this.#parts.push({ type: "delta", isPartial: false, continues: false, ...part });
     }
   }
 
-  /** Sends the whole state, to be re-read. Parts of a delta that were not sent yet the other side could not take. */
-  sendSnapshot(): void {
+  /** Sends the whole state, to be re-read, but what the other side holds of it. Parts of a delta that were not sent yet the other side could not take. */
+  sendSnapshot(held: Held | undefined): void {
     const { entries } = this.#replica;
     const frontier = this.#replica.frontier();
     this.standAt({ place: entries.head(), isFrameDue: false, frontier });
-    for (const part of this.#partsOf(entries.snapshot(this.limits))) {
+    const parts = this.#partsOf(entries.snapshot(this.limits));
+    for (const part of parts.slice(heldCount(parts, held))) {
       this.#parts.push({ type: "snapshot", ...part });
     }
   }
@@ -243,11 +246,12 @@ export class Outbound {
     const limits = since === undefined ? this.limits : { ...this.limits, since };
     const { frame, next, atHead } = this.#replica.changesSince(from, limits);
     this.#sentPlace = next;
-    if (!atHead) return { type: "delta", frame, continues: true, remaining: 0, place: undefined };
+    const delta = { type: "delta", frame, continues: true, remaining: 0, place: next } as const;
+    if (!atHead) return { ...delta, isPartial: true };
     this.#isFrameDue = false;
     this.#frontier = this.#replica.frontier();
     this.#tell(next, this.#frontier);
-    return { type: "delta", frame, continues: true, remaining: 0, place: next };
+    return { ...delta, isPartial: false };
   }
 
   #tell(place: number, frontier: Uint8Array): void {
@@ -274,6 +278,19 @@ export class Outbound {
       this.#skips.shift();
     }
   }
+}
+
+/** How many of these parts the other side has. */
+function heldCount(parts: readonly Pick<SnapshotPart, "frame">[], held: Held | undefined): number {
+  const [first] = parts;
+  const isSame = first !== undefined && held?.id === snapshotPartOf(first.frame)?.deltaId;
+  // The last one says that all is there.
+  return isSame ? Math.min(held?.count ?? 0, parts.length - 1) : 0;
+}
+
+/** Which part of which snapshot it is; undefined for one that is not in parts. */
+export function snapshotPartOf(frame: Uint8Array): FramePart | undefined {
+  return decodeHeader(frame, [KIND.snapshot]).part;
 }
 
 /** What counts against the credit. */

@@ -561,6 +561,7 @@ class SessionRun implements RunningSession {
     this.#cancelLate();
     this.#cancelRetry?.();
     this.#stopListening();
+    this.#session?.ended();
     this.#presence?.leave();
     this.#peers?.leave();
     if (outcome === "done") this.#resolve();

@@ -23,6 +23,7 @@ import {
   type Delta,
   type Hashes,
   type Have,
+  type Held,
   type Hello,
   type Need,
   PROTOCOL_MAX,
@@ -33,7 +34,7 @@ import {
   type VectorPiece,
   type Wanted,
 } from "./messages.ts";
-import { Outbound, type OutboundReplica, PART_BYTES, sizeOf } from "./outbound.ts";
+import { Outbound, type OutboundReplica, PART_BYTES, sizeOf, snapshotPartOf } from "./outbound.ts";
 import { type Answer, Comparison } from "./repair.ts";
 import { VectorPieces, vectorPieces, type Vectors } from "./vectors.ts";
 
@@ -47,6 +48,11 @@ export interface SessionReplica extends OutboundReplica {
   /** `adopt` and `repair` as the engine's ADOPT and REPAIR. */
   merge(frame: Uint8Array, how: { readonly adopt: boolean; readonly repair: boolean }): MergeResult;
   reread(parts: readonly Uint8Array[]): MergeResult;
+  /** Holds parts of a snapshot of that store, of which the rest did not come. */
+  stage(storeId: string, parts: readonly Uint8Array[]): void;
+  hasStaged(storeId: string): boolean;
+  /** What was held of that store last, once. */
+  takeStaged(storeId: string): Uint8Array[];
   /** Goes by the clock of a server, which says so much, and gives what was never sent stamps of that time. Answers whether time is another one now. */
   followClock(millis: number): boolean;
   /** Up to where the order of arrival of another store has been merged, durably and without a gap. */
@@ -101,6 +107,10 @@ const WINDOW_BYTES = 1024 * 1024;
 /** Entries in a frame that answers a comparison, unless they are long. */
 const FRAME_ENTRIES_MAX = 8192;
 const SEND_ALL_MAX = 256;
+/** So many entries that arrived are sent without a look at versions. */
+const NEAR_COUNT = 1024;
+/** What a version takes for each writer, about as much as an entry. */
+const WRITER_BYTES = 20;
 /** Each costs passes over all entries. */
 const JOINED_COMPARISONS_MAX = 8;
 /** Credit is given back in amounts like this. */
@@ -109,7 +119,8 @@ const CREDIT_BYTES = 128 * 1024;
 /** Places of the other side's order of arrival, to be spoken of once what was merged by then is kept. */
 interface Due {
   readonly flush: number;
-  readonly place: number;
+  /** Undefined where what was merged reaches up to none. */
+  readonly place: number | undefined;
   /** The other side waits for an acknowledgement. */
   readonly isAck: boolean;
 }
@@ -138,11 +149,15 @@ export class Session {
   #isRepair = false;
   #snapshot: Uint8Array[] = [];
   #isSnapshotDue = false;
+  /** The other side was sent one in this session. */
+  #isSnapshotSent = false;
   #isAgainDue = false;
   #isReceived = false;
   #remainingBytes = 0;
   #due: Due[] = [];
   #flushCount = 0;
+  /** Up to which place of the other side's everything is acknowledged. */
+  #keptPlace = 0;
   /** Questions that wait to be answered. */
   #pongCount = 0;
   /** Frontier of this side when it said `have`. */
@@ -280,14 +295,23 @@ export class Session {
     return this.#step();
   }
 
+  /** The link has ended: parts of a snapshot are held for the next session. */
+  ended(): void {
+    if (this.#snapshot.length === 0 || this.#peer === undefined) return;
+    this.#replica.stage(this.#peer.storeId, this.#snapshot);
+  }
+
   /** What a step asked to be flushed is kept. */
   kept(flush: number): Step {
     const done = this.#due.filter((due) => due.flush <= flush);
     this.#due = this.#due.filter((due) => due.flush > flush);
-    if (done.length > 0) this.#remember(Math.max(...done.map(({ place }) => place)));
-    const acked = done.findLast(({ isAck }) => isAck);
-    if (acked !== undefined) {
-      this.#out.push({ type: "ack", place: acked.place, reached: this.#outbound.reachedPlace });
+    const places = done.flatMap(({ place }) => (place === undefined ? [] : [place]));
+    if (places.length > 0) this.#remember(Math.max(...places));
+    const acks = done.filter(({ isAck }) => isAck);
+    for (const { place = 0 } of acks) this.#keptPlace = Math.max(this.#keptPlace, place);
+    if (acks.length > 0) {
+      const reached = this.#outbound.reachedPlace;
+      this.#out.push({ type: "ack", place: this.#keptPlace, reached });
     }
     return this.#step();
   }
@@ -378,7 +402,7 @@ export class Session {
       });
       this.#checkedHorizon = this.#horizonAtHave;
       this.#received(have.log.place);
-    } else if (have.cursor?.epoch === epoch && have.cursor.place <= entries.head()) {
+    } else if (have.cursor?.epoch === epoch && this.#isNear(have.cursor.place)) {
       this.#outbound.standAt({
         place: have.cursor.place,
         isFrameDue: true,
@@ -386,11 +410,20 @@ export class Session {
       });
       this.#outbound.acked(have.cursor.place);
     } else {
-      this.#out.push({ type: "need", what: "version" });
+      this.#ask("version");
     }
+    // The session before this one broke off while it re-read.
+    if (!isSame && this.#replica.hasStaged(this.#peer?.storeId ?? "")) this.#askForSnapshot();
   }
 
-  #answer({ what }: Need): void {
+  /** Whether what arrived since costs less than to compare versions, by which nothing is sent that the other side has from elsewhere. */
+  #isNear(place: number): boolean {
+    const { entries } = this.#replica;
+    const count = entries.head() - place;
+    return count >= 0 && count <= Math.max(NEAR_COUNT, entries.version().length / WRITER_BYTES);
+  }
+
+  #answer({ what, held }: Need): void {
     const { entries } = this.#replica;
     if (what === "version") {
       this.#out.push(...vectorPieces({ version: entries.version(), horizon: entries.horizon() }));
@@ -403,7 +436,7 @@ export class Session {
         this.#outbound.restart();
       }
     } else if (!this.#outbound.isSendingSnapshot) {
-      this.#sendSnapshot();
+      this.#sendSnapshot(held);
     }
   }
 
@@ -420,7 +453,7 @@ export class Session {
     const peerSaw = decodeVersion(version).vector;
     const collected = decodeVersion(entries.horizon()).vector;
     if (!vectorCovers(peerSaw, collected)) {
-      this.#sendSnapshot();
+      if (!this.#isSnapshotSent) this.#sendSnapshot();
     } else if (
       vectorCovers(decodeVersion(entries.version()).vector, decodeVersion(horizon).vector)
     ) {
@@ -431,24 +464,33 @@ export class Session {
     }
   }
 
-  #sendSnapshot(): void {
+  #sendSnapshot(held?: Held): void {
     this.#endComparison();
-    this.#outbound.sendSnapshot();
+    this.#isSnapshotSent = true;
+    this.#outbound.sendSnapshot(held);
   }
 
   #askAgain(): void {
     if (this.#isAgainDue) return;
     this.#isAgainDue = true;
-    this.#out.push({ type: "need", what: "again" });
+    this.#ask("again");
   }
 
   #askForSnapshot(): void {
     if (this.#isSnapshotDue) return;
     this.#isSnapshotDue = true;
-    this.#out.push({ type: "need", what: "snapshot" });
+    const { storeId } = this.#peer as Hello;
+    this.#snapshot = this.#replica.takeStaged(storeId);
+    const [first] = this.#snapshot;
+    const id = first && snapshotPartOf(first)?.deltaId;
+    this.#ask("snapshot", id === undefined ? undefined : { id, count: this.#snapshot.length });
   }
 
-  #takeDelta({ frame, place, continues, remaining }: Delta): void {
+  #ask(what: Need["what"], held?: Held): void {
+    this.#out.push({ type: "need", what, held });
+  }
+
+  #takeDelta({ frame, place, isPartial, continues, remaining }: Delta): void {
     this.#consume(frame.length);
     this.#remainingBytes = remaining;
     const { entries } = this.#replica;
@@ -485,7 +527,16 @@ export class Session {
     }
     this.#outbound.skipEcho(before);
     if (result.refused.length > 0) this.#noteDrift("entries were refused for their stamps");
-    if (place === undefined) return;
+    if (place === undefined) {
+      // So that the other side knows up to where it was sent its own back, should the link break.
+      if (this.#comparison === undefined) this.#flushLater({ place, isAck: true }, true);
+      return;
+    }
+    if (isPartial) {
+      // Should the link break, the next session goes on from there.
+      if (!this.#isBroken) this.#flushLater({ place, isAck: true }, true);
+      return;
+    }
     if (!result.complete) {
       this.#isBroken = true;
       // All that came is kept all the same; what was refused comes again in another session.
@@ -518,7 +569,7 @@ export class Session {
   #exchangeAll(): void {
     this.#endComparison();
     this.#isBroken = true;
-    this.#out.push({ type: "need", what: "entries" });
+    this.#ask("entries");
     this.#outbound.forget();
     this.#outbound.sendDelta(undefined);
   }
@@ -526,7 +577,7 @@ export class Session {
   #takeSnapshot({ frame, place, remaining }: SnapshotPart): void {
     this.#consume(frame.length);
     this.#remainingBytes = remaining;
-    this.#snapshot.push(frame);
+    this.#stage(frame);
     if (place === undefined) return;
     const parts = this.#snapshot;
     this.#snapshot = [];
@@ -538,7 +589,16 @@ export class Session {
     this.#received(place);
     // What was kept through it the other side has under no dot yet.
     this.#outbound.forget();
-    this.#out.push({ type: "need", what: "version" });
+    this.#ask("version");
+  }
+
+  /** Adds a part to those of the same snapshot before it; others are of no use any more. */
+  #stage(frame: Uint8Array): void {
+    const part = snapshotPartOf(frame);
+    const [first] = this.#snapshot;
+    const isSame = first !== undefined && snapshotPartOf(first)?.deltaId === part?.deltaId;
+    this.#snapshot = this.#snapshot.slice(0, isSame ? (part?.number ?? 0) : 0);
+    this.#snapshot.push(frame);
   }
 
   /** Both replicas are so small that all of their entries cost less than to compare them. */
@@ -646,7 +706,14 @@ export class Session {
         continue;
       }
       at += HASH_BYTES * count;
-      deltas.push({ type: "delta", place: undefined, continues: false, remaining: 0, frame });
+      deltas.push({
+        type: "delta",
+        place: undefined,
+        isPartial: false,
+        continues: false,
+        remaining: 0,
+        frame,
+      });
     }
     return deltas;
   }
