@@ -19,7 +19,7 @@ import { loadEngine } from "../../ts/engine/load.ts";
 import { numberFromEnvironment, type Random, seededRandom } from "../suites/random.ts";
 import { buildLastwrite, type ProgramUnderTest, type Serving } from "./program-under-test.ts";
 
-const FRAMES = numberFromEnvironment("HOSTILE_FRAMES") ?? 10_000;
+const FRAMES = numberFromEnvironment("HOSTILE_FRAMES") ?? 6000;
 const SEED = numberFromEnvironment("SEED") ?? 1;
 /** Connections at one time. */
 const ATTACKERS = 20;
