@@ -243,7 +243,7 @@ export const variants: readonly Variant[] = [
     edits: [
       {
         file: "engine/script/merge.ts",
-        from: "!state.isCollected(entry.dot),",
+        from: "(!state.isCollected(entry.dot) || (isRepair && entry.value !== undefined)),",
         to: "!(state.isCollected(entry.dot) && state.holdings.rivalOf(entry) === undefined),",
       },
     ],
@@ -265,8 +265,8 @@ export const variants: readonly Variant[] = [
     edits: [
       {
         file: "engine/script/merge.ts",
-        from: "joinHorizon(state, frame.horizon, frame.collected);\n\n  const refused",
-        to: "const refused",
+        from: "joinHorizon(state, frame.horizon, frame.collected);\n  const isCollectorAhead",
+        to: "const isCollectorAhead",
       },
       {
         file: "engine/script/merge.ts",
