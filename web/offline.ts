@@ -15,6 +15,8 @@ export interface PageFile {
 
 const MANIFEST = "manifest.webmanifest";
 const WORKER = "sw.js";
+/** Not of the page itself. */
+export const LICENSES: string = "licenses.txt";
 
 export function offline(): Plugin {
   return {
@@ -77,7 +79,7 @@ function namesBelow(dir: string): readonly string[] {
         .slice(dir.length + 1)
         .replaceAll("\\", "/"),
     )
-    .filter((name) => name !== WORKER && !/\.(md|map)$/u.test(name))
+    .filter((name) => name !== WORKER && name !== LICENSES)
     .toSorted();
 }
 

@@ -1,7 +1,7 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig, type UserConfig } from "vite";
 
-import { offline } from "./offline.ts";
+import { LICENSES, offline } from "./offline.ts";
 
 /** Builds the page that the server serves into dist/web, with the package of dist/. */
 const config: UserConfig = defineConfig({
@@ -15,7 +15,7 @@ const config: UserConfig = defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     // What React and others want to be said with their code.
-    license: { fileName: "assets/licenses.md" },
+    license: { fileName: LICENSES },
     reportCompressedSize: false,
   },
 });

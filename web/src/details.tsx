@@ -39,7 +39,7 @@ export function Details(props: DetailsProps): ReactNode {
       {value === undefined ? (
         <p className="removed">{stamp === undefined ? "There is no such key." : "Removed"}</p>
       ) : (
-        <pre className="value" tabIndex={0} aria-label="Value">
+        <pre className="value" tabIndex={0} role="group" aria-label={`What ${chosenKey} holds`}>
           {textOf(value)}
         </pre>
       )}

@@ -85,6 +85,7 @@ export function EditRow(props: EditRowProps): ReactNode {
       onDone(`Set “${key}”.`);
     } catch (error) {
       setProblem(inWords(error));
+      document.getElementById(`${formId}-value`)?.focus();
     }
   };
   return (

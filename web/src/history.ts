@@ -11,12 +11,13 @@ export interface Former {
 
 const FORMER_MAX = 20;
 const KEYS_MAX = 10_000;
+const STAMPED_MAX = 1000;
 
 export class SeenHistory {
   readonly #store: Store;
   /** Newest last; keys in the order of their last change. */
   readonly #former = new Map<string, readonly Former[]>();
-  /** Of the values that are there now. */
+  /** Of the values that are there now; as far as they are known. */
   readonly #stamps = new Map<string, Stamp>();
 
   constructor(store: Store) {
@@ -47,13 +48,17 @@ export class SeenHistory {
         this.#former.set(key, [...former, replaced].slice(-FORMER_MAX));
       }
       this.#stamps.delete(key);
-      // Reading them all costs more than is worth it where everything is new.
-      if (value !== undefined && previous !== undefined) this.stampOf(key);
+      // Of many at once, as a room brings when it is loaded, it costs more than it is worth.
+      if (value !== undefined && changes.length <= STAMPED_MAX) this.stampOf(key);
     }
-    for (const key of this.#former.keys()) {
-      if (this.#former.size <= KEYS_MAX) return;
-      this.#former.delete(key);
-      this.#stamps.delete(key);
-    }
+    forgetOldest(this.#former);
+    forgetOldest(this.#stamps);
+  }
+}
+
+function forgetOldest(known: Map<string, unknown>): void {
+  for (const key of known.keys()) {
+    if (known.size <= KEYS_MAX) return;
+    known.delete(key);
   }
 }

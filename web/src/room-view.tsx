@@ -14,8 +14,9 @@ import { type Former, SeenHistory } from "./history.ts";
 import { type Notice, NoticeBar } from "./notice.tsx";
 import { peopleOf, storedName, storeName } from "./people.tsx";
 import { addressOfRoom } from "./room.ts";
+import { lookForUpdate } from "./update.tsx";
 import { textOf } from "./values.ts";
-import { inWords } from "./words.ts";
+import { inWords, reportInWords } from "./words.ts";
 
 export function RoomView({ name }: { readonly name: string }): ReactNode {
   // How often opening was tried, and whether the browser is to keep the room.
@@ -25,6 +26,10 @@ export function RoomView({ name }: { readonly name: string }): ReactNode {
     [name, attempt],
   );
   const connection = useStatus(store);
+  const isLive = connection.status === "live";
+  useEffect(() => {
+    if (isLive) lookForUpdate();
+  }, [isLive]);
   const [ownName, setOwnName] = useState(storedName);
   const present = usePresence(store, { name: ownName, replicaId: store?.replicaId ?? null });
   const others = useMemo(() => peopleOf(present), [present]);
@@ -186,14 +191,8 @@ function told(store: Store, tell: (notice: Notice) => void): () => void {
   const stops = [
     store.on("error", (error) => tell({ words: inWords(error), isError: true })),
     store.on("report", (report) => {
-      if (report.code === "clock-ahead") {
-        const minutes = Math.round(report.aheadMs / 60_000);
-        const words = `The clock of this device is ${minutes} minutes ahead of what was written. Set it right, or others refuse what you write.`;
-        tell({ words, isError: true });
-      } else if (report.code === "clock-drift") {
-        const words = `${report.refused.length} changes were refused: the clock of whoever wrote them is more than five minutes ahead of this one.`;
-        tell({ words, isError: true });
-      }
+      const words = reportInWords(report);
+      if (words !== undefined) tell({ words, isError: true });
     }),
   ];
   return () => {

@@ -2,18 +2,20 @@
 
 import { type ReactNode, useEffect, useState } from "react";
 
-const LOOK_AGAIN_MS = 60 * 60 * 1000;
+let registration: ServiceWorkerRegistration | undefined;
 
 /** Has the page kept for when there is no server. Where browsers have no service workers, or no leave to, it works without. */
 export async function keepPage(): Promise<void> {
   try {
-    const registration = await navigator.serviceWorker.register("/sw.js");
-    const look = (): void => void registration.update().catch(() => {});
-    setInterval(look, LOOK_AGAIN_MS);
-    addEventListener("online", look);
+    registration = await navigator.serviceWorker.register("/sw.js");
   } catch {
     // It is not kept, and can be used all the same.
   }
+}
+
+/** Asks the server whether there is a later version: it may be another server than before. */
+export function lookForUpdate(): void {
+  void registration?.update().catch(() => {});
 }
 
 /** Says that the page was replaced by a later version, which the next loading shows. */

@@ -41,8 +41,8 @@ export function ValueField(props: ValueFieldProps): ReactNode {
     case "boolean":
       return (
         <select {...common} value={text} onChange={(event) => onChange(event.target.value)}>
-          <option value="true">yes (true)</option>
-          <option value="false">no (false)</option>
+          <option value="true">true</option>
+          <option value="false">false</option>
         </select>
       );
     case "null":

@@ -17,10 +17,10 @@ export type ValueType =
 export const VALUE_TYPES: readonly (readonly [type: ValueType, name: string])[] = [
   ["text", "Text"],
   ["number", "Number"],
-  ["boolean", "Yes or no"],
+  ["boolean", "Boolean"],
   ["json", "JSON"],
-  ["date", "Date and time"],
-  ["bigint", "Big integer"],
+  ["date", "Date"],
+  ["bigint", "Bigint"],
   ["bytes", "Bytes (Base64)"],
   ["null", "Null"],
 ];
@@ -93,7 +93,7 @@ export function parseValue(type: ValueType, text: string): Value {
       return parseDate(trimmed);
     case "bigint":
       if (/^[+-]?\d{1,20000}$/u.test(trimmed)) return BigInt(trimmed);
-      throw new Unreadable("A big integer consists of digits alone, with - before them or not.");
+      throw new Unreadable("A bigint consists of digits alone, with - before them or not.");
     default:
       return parseBase64(trimmed);
   }

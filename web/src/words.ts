@@ -1,6 +1,6 @@
 /** What went wrong, and times, in words. */
 
-import { type ErrorCode, LastwriteError } from "lastwrite";
+import { type ErrorCode, LastwriteError, type Report } from "lastwrite";
 
 import { Unreadable } from "./values.ts";
 
@@ -35,6 +35,20 @@ export function inWords(error: unknown): string {
   return asSentence(error instanceof Error ? error.message : String(error));
 }
 
+/** A sentence for what people should know of it; undefined where the store has seen to it. */
+export function reportInWords(report: Report): string | undefined {
+  switch (report.code) {
+    case "clock-ahead":
+      return `The clock of this device is ${minutes(report.aheadMs)} behind what was written here. Set it right, or others refuse what you write.`;
+    case "clock-corrected":
+      return `The clock of this device is ${minutes(report.offsetMs)} ${report.offsetMs < 0 ? "fast" : "slow"}. The page goes by that of the server; nothing is lost.`;
+    case "clock-drift":
+      return `${counted(report.refused.length, "change was", "changes were")} refused: the clock of whoever made them is more than five minutes fast. They come again by themselves.`;
+    default:
+      return undefined;
+  }
+}
+
 /** Day and time, as short as can be. */
 export function shortTime(millis: number): string {
   const isToday = new Date(millis).toDateString() === new Date().toDateString();
@@ -65,6 +79,10 @@ const LONG = new Intl.DateTimeFormat("en", {
   timeStyle: "medium",
   hourCycle: "h23",
 });
+
+function minutes(ms: number): string {
+  return counted(Math.round(Math.abs(ms) / 60_000), "minute", "minutes");
+}
 
 function asSentence(text: string): string {
   const trimmed = text.trim();
