@@ -15,7 +15,8 @@ import { internalsOf } from "../../ts/dictionary/internals.ts";
 import { Attributes } from "../../ts/persistence/attributes.ts";
 import { KnownReplicas } from "../../ts/sync/known.ts";
 import type { Cursor, SyncMessage } from "../../ts/sync/messages.ts";
-import type { Session, SessionReplica, Step } from "../../ts/sync/session.ts";
+import type { Session } from "../../ts/sync/session.ts";
+import type { SessionReplica, Step } from "../../ts/sync/session-contract.ts";
 import { sessionOf } from "./replicas.ts";
 
 export interface NetworkOptions {

@@ -12,12 +12,8 @@ import { idBytes } from "../../ts/codec/entry.ts";
 import { internalsOf } from "../../ts/dictionary/internals.ts";
 import { encodeMessage } from "../../ts/sync/codec.ts";
 import type { Cursor } from "../../ts/sync/messages.ts";
-import {
-  Session,
-  type SessionOptions,
-  type SessionReplica,
-  type Step,
-} from "../../ts/sync/session.ts";
+import { Session } from "../../ts/sync/session.ts";
+import type { SessionOptions, SessionReplica, Step } from "../../ts/sync/session-contract.ts";
 
 export interface TestReplica {
   readonly dictionary: Dictionary;

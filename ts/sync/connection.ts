@@ -6,7 +6,8 @@ import type { Connector, Link } from "../transport/contract.ts";
 import { systemTimers, type Timers } from "../transport/timers.ts";
 import type { StoreHost } from "./host.ts";
 import { Ledger } from "./ledger.ts";
-import { isFinalError, type RunningSession, type RunProgress, startSession } from "./run.ts";
+import { isFinalError } from "./endings.ts";
+import { type RunningSession, type RunProgress, startSession } from "./run.ts";
 
 /**
  * How far a connection is: `"connecting"` while a link is made; `"syncing"` until both sides have what the other had when it began; then `"live"`; `"offline"` until the next attempt;

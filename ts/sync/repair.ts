@@ -7,10 +7,14 @@
 
 import { idBytes, idText } from "../codec/entry.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
-import type { EngineDictionary } from "../engine/contract.ts";
+import type { EngineDictionary, ExportOptions } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
-import { RANGES_MAX } from "./codec.ts";
-import type { Hashes, Ranges, Wanted } from "./messages.ts";
+import { FRAME_BYTES_MAX, RANGES_MAX } from "./codec.ts";
+import type { Delta, Hashes, Ranges, Wanted } from "./messages.ts";
+import { PART_BYTES } from "./outbound.ts";
+
+/** Entries in a frame, unless they are long. */
+const FRAME_ENTRIES_MAX = 8192;
 
 /** What a message of the other side is answered with. */
 export interface Answer {
@@ -19,6 +23,35 @@ export interface Answer {
   readonly lacking: Uint8Array;
   /** Nearly everything differs: to send it all costs less. */
   readonly isHopeless: boolean;
+}
+
+/** The entries with these key hashes, in frames that fit into messages. */
+export function entriesOf(
+  entries: EngineDictionary,
+  seed: Uint8Array,
+  hashes: Uint8Array,
+  limits: ExportOptions,
+): Delta[] {
+  const deltas: Delta[] = [];
+  let count = FRAME_ENTRIES_MAX;
+  for (let at = 0; at < hashes.length;) {
+    const some = hashes.subarray(at, at + HASH_BYTES * count);
+    const frame = entries.entriesByHash(seed, some, limits);
+    if (frame.length > FRAME_BYTES_MAX && count > 1) {
+      count = Math.max(1, Math.floor((count * PART_BYTES) / frame.length));
+      continue;
+    }
+    at += HASH_BYTES * count;
+    deltas.push({
+      type: "delta",
+      place: undefined,
+      isPartial: false,
+      continues: false,
+      remaining: 0,
+      frame,
+    });
+  }
+  return deltas;
 }
 
 /**

@@ -1,15 +1,27 @@
 /** The shell of a session: carries its messages over a link, has what was merged kept, and sees to it that nobody waits for ever. */
 
 import { randomBytes } from "../codec/random.ts";
-import { type ErrorCode, LastwriteError } from "../errors.ts";
+import { LastwriteError } from "../errors.ts";
 import type { Link, LinkEnd } from "../transport/contract.ts";
 import { packedLink } from "../transport/packed-link.ts";
 import { heldTimers, systemTimers, type Timers } from "../transport/timers.ts";
-import { decodeMessage, encodeMessage, encodeText, FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
+import { decodeMessage, encodeMessage, encodeText } from "./codec.ts";
+import {
+  CLOSE_REGULAR,
+  closeCodeOf,
+  driftedOnce,
+  failureOf,
+  isFinalCode,
+  isFinalError,
+  isUnreadable,
+  noHello,
+  sharedError,
+} from "./endings.ts";
 import type { Failure, Hello, Presence, SyncMessage } from "./messages.ts";
 import type { PeerExchange, PeerMember } from "./peer-exchange.ts";
 import type { PresenceHub, PresenceMember } from "./presence.ts";
-import { Session, type SessionProgress, type SessionReplica, type Step } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionProgress, SessionReplica, Step } from "./session-contract.ts";
 
 /** A replica that can be synchronised. */
 export interface SyncHost {
@@ -60,7 +72,7 @@ export interface RunProgress extends SessionProgress {
 export interface RunningSession {
   /** As `runSession`. */
   readonly ended: Promise<void>;
-  /** Whether it ended in a way in which the next one would end, too: with a close code 44xx, or one of `FINAL_CODES`. */
+  /** Whether it ended in a way in which the next one would end, too: with a close code 44xx, or for a reason that stays. */
   readonly isFinal: boolean;
   /** Asks the other side for a sign, and answers which question it is, from 1: when it is answered, all that the other side had sent before has been merged. */
   ask(): number;
@@ -72,13 +84,6 @@ const PING_AFTER_MS = 15_000;
 const SILENCE_MAX_MS = 30_000;
 /** Messages that cannot be read, after which a link is given up. */
 const MALFORMED_MAX = 3;
-const CLOSE_REGULAR = 1000;
-/** Final close codes for who sends what cannot be read, or may not have what he asks for. */
-const CLOSE_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
-  "corrupt-bytes": 4400,
-  unauthorized: 4401,
-  "room-invalid": 4404,
-};
 /** What may wait in a link before no more is taken up to be sent. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 /** How long an acknowledgement waits that nobody waits for, so that one does for many. */
@@ -87,32 +92,6 @@ const LATE_MS = 1000;
 const DRIFT_RETRY_MS = 60_000;
 /** How many messages may come before the other side is admitted. */
 const EARLY_MAX = 16;
-/** What the other side says before it gives up and is about the two of them; the rest is its own affair. */
-const SHARED_CODES: ReadonlySet<string> = new Set<ErrorCode>([
-  "unsupported-protocol",
-  "unauthorized",
-  "room-invalid",
-  "rate-limited",
-  "server-closed",
-  "clock-drift",
-  "too-large",
-]);
-/** Trying again leads to the same. */
-const FINAL_CODES: ReadonlySet<string> = new Set<ErrorCode>([
-  "invalid-argument",
-  "corrupt-bytes",
-  "unsupported-protocol",
-  "unauthorized",
-  "room-invalid",
-  "engine-poisoned",
-  "closed",
-  "store-closed",
-  "store-corrupt",
-  "store-locked",
-  "store-poisoned",
-  "store-read-only",
-]);
-
 /**
  * Runs a session over a link. Resolves with `once` when both sides have everything, else when the link ends in the regular way.
  *
@@ -128,11 +107,6 @@ export function startSession(options: RunOptions): RunningSession {
   const run = new SessionRun(options);
   run.start();
   return run;
-}
-
-/** Whether what was met on the way to a session would be met again. */
-export function isFinalError(error: unknown): boolean {
-  return error instanceof LastwriteError && FINAL_CODES.has(error.code);
 }
 
 class SessionRun implements RunningSession {
@@ -339,8 +313,8 @@ class SessionRun implements RunningSession {
       this.#givenUp(failure);
       return;
     }
-    if (!SHARED_CODES.has(failure.code)) return;
-    this.#options.onComplaint?.(new LastwriteError(failure.code as ErrorCode, failure.message));
+    const error = sharedError(failure);
+    if (error !== undefined) this.#options.onComplaint?.(error);
   }
 
   /** Makes a step, and what has to be done after it. */
@@ -513,11 +487,11 @@ class SessionRun implements RunningSession {
   }
 
   /** The other side said why it ends: there is nobody left to be told. */
-  #givenUp({ code, message }: Failure): void {
+  #givenUp(failure: Failure): void {
     // `corrupt-bytes` is what it read, not what was read here.
-    this.#isFinal = FINAL_CODES.has(code);
-    const known = SHARED_CODES.has(code) ? (code as ErrorCode) : "link-failed";
-    this.#end({ error: new LastwriteError(known, `the other side gave up: ${message}`) });
+    this.#isFinal = isFinalCode(failure.code);
+    const code = sharedError(failure)?.code ?? "link-failed";
+    this.#end({ error: new LastwriteError(code, `the other side gave up: ${failure.message}`) });
   }
 
   /** Tells the other side why, and ends. */
@@ -530,8 +504,7 @@ class SessionRun implements RunningSession {
         ? failureOf(error, true)
         : { type: "error", code: "engine-poisoned", message: "something went wrong", final: true },
     );
-    const code = isOurs ? CLOSE_CODES[error.code] : undefined;
-    this.#end({ error }, code ?? CLOSE_REGULAR);
+    this.#end({ error }, isOurs ? closeCodeOf(error) : CLOSE_REGULAR);
   }
 
   #closed({ error, code }: LinkEnd): void {
@@ -567,34 +540,4 @@ class SessionRun implements RunningSession {
     if (outcome === "done") this.#resolve();
     else this.#reject(outcome.error);
   }
-}
-
-/** Of a frame: nothing of it was merged. */
-function isUnreadable(error: unknown): error is LastwriteError {
-  return (
-    error instanceof LastwriteError &&
-    ["corrupt-bytes", "unsupported-format", "too-large"].includes(error.code)
-  );
-}
-
-function noHello(): LastwriteError {
-  return new LastwriteError("corrupt-bytes", "the other side did not say hello first");
-}
-
-function driftedOnce(): LastwriteError {
-  return new LastwriteError(
-    "clock-drift",
-    "the clocks of the two sides lie too far apart: what is stamped beyond the limit was not exchanged",
-  );
-}
-
-/** What the other side is told. */
-function failureOf({ code, message }: LastwriteError, final: boolean): SyncMessage {
-  // Four bytes at most for each unit of it.
-  return {
-    type: "error",
-    code,
-    message: message.slice(0, FAILURE_MESSAGE_BYTES_MAX / 4).toWellFormed(),
-    final,
-  };
 }

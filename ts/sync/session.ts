@@ -15,11 +15,10 @@ import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";
 import type { EngineDictionary } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
-import { FRAME_BYTES_MAX } from "./codec.ts";
+import { Dues } from "./dues.ts";
 import {
   type Ack,
   type Compared,
-  type Cursor,
   type Delta,
   type Hashes,
   type Have,
@@ -34,78 +33,12 @@ import {
   type VectorPiece,
   type Wanted,
 } from "./messages.ts";
-import { Outbound, type OutboundReplica, PART_BYTES, sizeOf, snapshotPartOf } from "./outbound.ts";
-import { type Answer, Comparison } from "./repair.ts";
+import { Outbound, sizeOf, snapshotPartOf } from "./outbound.ts";
+import { type Answer, Comparison, entriesOf } from "./repair.ts";
+import type { SessionOptions, SessionProgress, SessionReplica, Step } from "./session-contract.ts";
 import { VectorPieces, vectorPieces, type Vectors } from "./vectors.ts";
 
-/** What a session needs of the replica that it is for. */
-export interface SessionReplica extends OutboundReplica {
-  /** 32 hex digits. */
-  readonly storeId: string;
-  /** 16 hex digits: names the order of arrival. */
-  readonly epoch: string;
-  readonly driftMaxMs: number;
-  /** `adopt` and `repair` as the engine's ADOPT and REPAIR. */
-  merge(frame: Uint8Array, how: { readonly adopt: boolean; readonly repair: boolean }): MergeResult;
-  reread(parts: readonly Uint8Array[]): MergeResult;
-  /** Holds parts of a snapshot of that store, of which the rest did not come. */
-  stage(storeId: string, parts: readonly Uint8Array[]): void;
-  hasStaged(storeId: string): boolean;
-  /** What was held of that store last, once. */
-  takeStaged(storeId: string): Uint8Array[];
-  /** Goes by the clock of a server, which says so much, and gives what was never sent stamps of that time. Answers whether time is another one now. */
-  followClock(millis: number): boolean;
-  /** Up to where the order of arrival of another store has been merged, durably and without a gap. */
-  cursorOf(storeId: string): Cursor | undefined;
-  /** Keeps that with the next flush. */
-  rememberCursor(storeId: string, cursor: Cursor): void;
-  /** That store had seen the same and collected the same, and held something else. */
-  mismatched(storeId: string): void;
-  /** That store has all of the state whose frontier that is, durably. */
-  acknowledged(storeId: string, frontier: Uint8Array): void;
-}
-
-export interface SessionOptions {
-  readonly replica: SessionReplica;
-  /** 16 bytes that nobody can guess: keys are hashed with them, should this side begin a comparison by ranges. */
-  readonly seed: Uint8Array;
-  /** Replicas of at most so many entries send all of them instead of comparing by ranges. Default: 256. */
-  readonly sendAllMax?: number;
-  /** Default: false. */
-  readonly isServer?: boolean;
-  /** Default: empty. */
-  readonly room?: string;
-  /** Default: empty. */
-  readonly token?: string;
-}
-
-/** What is to be done after a step. */
-export interface Step {
-  /** In this order. */
-  readonly messages: readonly SyncMessage[];
-  /** What was merged has to be kept; `kept` is to be called with this number when it is. */
-  readonly flush: number | undefined;
-  /** That can wait: the other side does not need to know at once. */
-  readonly isFlushLate: boolean;
-}
-
-/** How far a session is. */
-export interface SessionProgress {
-  /** All that the other side had when it came has been merged. */
-  readonly isReceived: boolean;
-  /** The place up to which the other side has everything, durably. */
-  readonly ackedPlace: number;
-  /** Bytes of parts that are still to come, as far as the other side told. */
-  readonly remainingBytes: number;
-  /** How many entries the other side holds. */
-  readonly peerEntryCount: number;
-  /** Something came, or was withheld, whose stamp lies too far ahead: this side does not have all that the other one has. */
-  readonly isDrifted: boolean;
-}
-
 const WINDOW_BYTES = 1024 * 1024;
-/** Entries in a frame that answers a comparison, unless they are long. */
-const FRAME_ENTRIES_MAX = 8192;
 const SEND_ALL_MAX = 256;
 /** So many entries that arrived are sent without a look at versions. */
 const NEAR_COUNT = 1024;
@@ -116,22 +49,12 @@ const JOINED_COMPARISONS_MAX = 8;
 /** Credit is given back in amounts like this. */
 const CREDIT_BYTES = 128 * 1024;
 
-/** Places of the other side's order of arrival, to be spoken of once what was merged by then is kept. */
-interface Due {
-  readonly flush: number;
-  /** Undefined where what was merged reaches up to none. */
-  readonly place: number | undefined;
-  /** The other side waits for an acknowledgement. */
-  readonly isAck: boolean;
-}
-
 export class Session {
   readonly #replica: SessionReplica;
   readonly #options: SessionOptions;
   readonly #outbound: Outbound;
   #out: SyncMessage[] = [];
-  #flush: number | undefined;
-  #isFlushLate = false;
+  readonly #dues = new Dues();
   #peer: Hello | undefined;
   /** What this side said that it has: both sides decide by what both have heard. */
   #have: Have | undefined;
@@ -154,10 +77,6 @@ export class Session {
   #isAgainDue = false;
   #isReceived = false;
   #remainingBytes = 0;
-  #due: Due[] = [];
-  #flushCount = 0;
-  /** Up to which place of the other side's everything is acknowledged. */
-  #keptPlace = 0;
   /** Questions that wait to be answered. */
   #pongCount = 0;
   /** Frontier of this side when it said `have`. */
@@ -199,13 +118,12 @@ export class Session {
 
   /** Both sides have everything, durably, as far as this one knows. */
   get isExchanged(): boolean {
-    const isAckDue = this.#due.some(({ isAck }) => isAck);
-    return this.#isReceived && !isAckDue && this.#outbound.isSettled;
+    return this.#isReceived && !this.#dues.isAckDue && this.#outbound.isSettled;
   }
 
   /** The same, and the cursors for the next session are remembered. */
   get isSettled(): boolean {
-    return this.#due.length === 0 && this.isExchanged;
+    return this.#dues.isEmpty && this.isExchanged;
   }
 
   /** Begins. */
@@ -303,15 +221,10 @@ export class Session {
 
   /** What a step asked to be flushed is kept. */
   kept(flush: number): Step {
-    const done = this.#due.filter((due) => due.flush <= flush);
-    this.#due = this.#due.filter((due) => due.flush > flush);
-    const places = done.flatMap(({ place }) => (place === undefined ? [] : [place]));
-    if (places.length > 0) this.#remember(Math.max(...places));
-    const acks = done.filter(({ isAck }) => isAck);
-    for (const { place = 0 } of acks) this.#keptPlace = Math.max(this.#keptPlace, place);
-    if (acks.length > 0) {
-      const reached = this.#outbound.reachedPlace;
-      this.#out.push({ type: "ack", place: this.#keptPlace, reached });
+    const { place, ackedPlace } = this.#dues.kept(flush);
+    if (place !== undefined) this.#remember(place);
+    if (ackedPlace !== undefined) {
+      this.#out.push({ type: "ack", place: ackedPlace, reached: this.#outbound.reachedPlace });
     }
     return this.#step();
   }
@@ -332,9 +245,8 @@ export class Session {
     for (; this.#pongCount > 0 && !this.#outbound.isHeld; this.#pongCount--) {
       this.#out.push({ type: "pong" });
     }
-    const step = { messages: this.#out, flush: this.#flush, isFlushLate: this.#isFlushLate };
+    const step = { messages: this.#out, ...this.#dues.takeFlush() };
     this.#out = [];
-    this.#flush = undefined;
     return step;
   }
 
@@ -385,7 +297,7 @@ export class Session {
   #compare(have: Have): void {
     if (this.#peerHave !== undefined) throw new LastwriteError("corrupt-bytes", "a second have");
     this.#peerHave = have;
-    const { entries, epoch, storeId } = this.#replica;
+    const { epoch, storeId } = this.#replica;
     const own = this.#have as Have;
     const isSame = have.versionHash === own.versionHash && have.horizonHash === own.horizonHash;
     if (isSame && have.digest !== own.digest) {
@@ -529,12 +441,12 @@ export class Session {
     if (result.refused.length > 0) this.#noteDrift("entries were refused for their stamps");
     if (place === undefined) {
       // So that the other side knows up to where it was sent its own back, should the link break.
-      if (this.#comparison === undefined) this.#flushLater({ place, isAck: true }, true);
+      if (this.#comparison === undefined) this.#dues.add({ place, isAck: true, isLate: true });
       return;
     }
     if (isPartial) {
       // Should the link break, the next session goes on from there.
-      if (!this.#isBroken) this.#flushLater({ place, isAck: true }, true);
+      if (!this.#isBroken) this.#dues.add({ place, isAck: true, isLate: true });
       return;
     }
     if (!result.complete) {
@@ -666,7 +578,10 @@ export class Session {
       this.#exchangeAll();
       return;
     }
-    this.#outbound.push(...questions, ...this.#entriesOf(comparison.seed, lacking));
+    this.#outbound.push(
+      ...questions,
+      ...entriesOf(this.#replica.entries, comparison.seed, lacking, this.#outbound.limits),
+    );
   }
 
   #takeTurn(message: Compared): void {
@@ -691,46 +606,12 @@ export class Session {
     return comparison;
   }
 
-  #entriesOf(seed: Uint8Array, hashes: Uint8Array): Delta[] {
-    const { entries } = this.#replica;
-    const deltas: Delta[] = [];
-    let count = FRAME_ENTRIES_MAX;
-    for (let at = 0; at < hashes.length;) {
-      const frame = entries.entriesByHash(
-        seed,
-        hashes.subarray(at, at + HASH_BYTES * count),
-        this.#outbound.limits,
-      );
-      if (frame.length > FRAME_BYTES_MAX && count > 1) {
-        count = Math.max(1, Math.floor((count * PART_BYTES) / frame.length));
-        continue;
-      }
-      at += HASH_BYTES * count;
-      deltas.push({
-        type: "delta",
-        place: undefined,
-        isPartial: false,
-        continues: false,
-        remaining: 0,
-        frame,
-      });
-    }
-    return deltas;
-  }
-
   /** Everything of the other side up to `place` is merged. */
   #received(place: number): void {
     // A server counts on nobody in particular.
     const isLate = this.#isReceived && (this.#peer as Hello).isServer;
     this.#isReceived = true;
-    this.#flushLater({ place, isAck: true }, isLate);
-  }
-
-  #flushLater(due: Omit<Due, "flush">, isLate: boolean): void {
-    this.#isFlushLate = isLate && (this.#flush === undefined || this.#isFlushLate);
-    this.#flushCount++;
-    this.#flush = this.#flushCount;
-    this.#due.push({ ...due, flush: this.#flushCount });
+    this.#dues.add({ place, isAck: true, isLate });
   }
 
   #remember(place: number): void {
@@ -749,7 +630,7 @@ export class Session {
     }
     // It has all that arrived here up to there, or sent it itself.
     if (reached === undefined || this.#isBroken || this.#peerHave === undefined) return;
-    this.#flushLater({ place: reached, isAck: false }, true);
+    this.#dues.add({ place: reached, isAck: false, isLate: true });
   }
 
   /** Gives back credit for what was taken. */
@@ -760,8 +641,6 @@ export class Session {
     this.#creditDue = 0;
   }
 }
-
-const HASH_BYTES = 8;
 
 /** The horizon, and who raises it. */
 function collectedBy(entries: EngineDictionary): Uint8Array {
