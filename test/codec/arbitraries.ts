@@ -1,10 +1,12 @@
-/** Random entries and versions. */
+/** Random values, entries and versions. */
 
 import fc from "fast-check";
 
 import { type Runs, unionRuns, type Version } from "../../ts/codec/dots.ts";
 import { type Dot, type Entry, MILLIS_END, type Stamp } from "../../ts/codec/entry.ts";
 import type { PlainValue } from "../../ts/codec/plain.ts";
+import { tagged } from "../../ts/codec/tagged.ts";
+import type { Value } from "../../ts/codec/value.ts";
 
 export const replicaId: fc.Arbitrary<string> = fc.constantFrom(
   "00000000000000000000000000000001",
@@ -94,3 +96,30 @@ export const version: fc.Arbitrary<Version> = fc.record({
     .map((pairs) => new Map(pairs)),
   exceptions: runs,
 });
+
+const { value: carried } = fc.letrec<{ value: Value }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    fc.constant(null),
+    fc.boolean(),
+    fc.double(),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.bigInt(),
+    fc.string({ unit: "binary" }),
+    // Units as they come: lone surrogates too.
+    fc.array(fc.nat(0xffff)).map((units) => String.fromCharCode(...units)),
+    fc.uint8Array(),
+    fc.date({ noInvalidDate: true }),
+    fc.string({ minLength: 1, maxLength: 16 }).map((text) => tagged("decimal", text)),
+    fc.uint8Array().map((bytes) => tagged("json", bytes)),
+    fc.array(tie("value")),
+    fc.dictionary(fc.oneof(fc.string(), fc.constant("__proto__")), tie("value")).map(
+      // As it would come back: members of the same names in the same order, with a prototype.
+      (members) => Object.fromEntries(Object.entries(members)),
+    ),
+  ) as fc.Arbitrary<Value>,
+}));
+
+/** Whatever can be carried. */
+export const value: fc.Arbitrary<Value> = carried;

@@ -6,30 +6,7 @@ import { tagged } from "../../ts/codec/tagged.ts";
 import { checkPayload } from "../../ts/codec/validate.ts";
 import { encodeValue, type Value } from "../../ts/codec/value.ts";
 import { LastwriteError } from "../../ts/errors.ts";
-
-const { value: anyValue } = fc.letrec<{ value: Value }>((tie) => ({
-  value: fc.oneof(
-    { depthSize: "small", withCrossShrink: true },
-    fc.constant(null),
-    fc.boolean(),
-    fc.double(),
-    fc.integer(),
-    fc.maxSafeInteger(),
-    fc.bigInt(),
-    fc.string({ unit: "binary" }),
-    // Units as they come: lone surrogates too.
-    fc.array(fc.nat(0xffff)).map((units) => String.fromCharCode(...units)),
-    fc.uint8Array(),
-    fc.date({ noInvalidDate: true }),
-    fc.string({ minLength: 1, maxLength: 16 }).map((text) => tagged("decimal", text)),
-    fc.uint8Array().map((bytes) => tagged("json", bytes)),
-    fc.array(tie("value")),
-    fc.dictionary(fc.oneof(fc.string(), fc.constant("__proto__")), tie("value")).map(
-      // As it would come back: members of the same names in the same order, with a prototype.
-      (members) => Object.fromEntries(Object.entries(members)),
-    ),
-  ) as fc.Arbitrary<Value>,
-}));
+import { value as anyValue } from "./arbitraries.ts";
 
 function roundTrip(value: unknown): Value {
   return decodeValue(encodeValue(value));

@@ -81,7 +81,9 @@ export function EditRow(props: EditRowProps): ReactNode {
   const problemId = `${formId}-problem`;
   const save = (): void => {
     try {
-      store.set(key, parseValue(type, text));
+      // A time that a change of the clocks makes twice is not told apart by its text.
+      const isSame = type === typeOf(before) && text === editableText(before);
+      store.set(key, isSame ? before : parseValue(type, text));
       onDone(`Set “${key}”.`);
     } catch (error) {
       setProblem(inWords(error));
