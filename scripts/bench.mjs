@@ -1,5 +1,5 @@
 /**
- * Runs a benchmark on the built package: `node scripts/bench.mjs speed|memory|persistence|peers [argument…]`.
+ * Runs a benchmark on the built package: `node scripts/bench.mjs speed|memory|persistence|peers|server [argument…]`.
  * Sets up whatever it needs and is not there yet.
  */
 import "./node-version.mjs";
@@ -14,10 +14,11 @@ const files = {
   memory: "bench/memory.bench.ts",
   persistence: "bench/persistence.bench.ts",
   peers: "bench/peers/peers.bench.ts",
+  server: "bench/server.bench.ts",
 };
 
-/** One of the peers is what stores are compared with. */
-const needsPeers = new Set(["peers", "persistence"]);
+/** Some of the peers are what stores and servers are compared with. */
+const needsPeers = new Set(["peers", "persistence", "server"]);
 
 const peersPackages = {
   name: "peers",
