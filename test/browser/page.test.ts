@@ -178,6 +178,26 @@ describe.skipIf(browserAbsence !== "")("the page in Chromium", () => {
     expect(one.complaints).toEqual([]);
   });
 
+  test("a browser that keeps nothing is told so in words, and can go on without", async () => {
+    const context = await browser.newContext(WIDE);
+    contexts.push(context);
+    const one = new Visitor(await context.newPage());
+    await one.page.addInitScript(() => {
+      Object.defineProperty(navigator, "locks", { value: undefined });
+    });
+    await one.page.goto(`${served.address}/${room}`);
+    const alert = one.page.getByRole("alert").filter({ hasText: "cannot be opened" });
+    expect(await alert.textContent()).toContain("The browser keeps nothing for this page");
+    await one.button("Try again").click();
+    await alert.waitFor();
+    await one.button("Go on without keeping anything here").click();
+    await one.seesStatus("Live");
+    const program = await client();
+    await one.set("title", "from memory");
+    await expect.poll(() => program.get("title")).toBe("from memory");
+    expect(one.complaints).toEqual([]);
+  });
+
   test("100,000 entries scroll, are sorted and found, with few rows in the document, while others write", async () => {
     const program = await client();
     const count = 100_000;

@@ -1,7 +1,7 @@
 /** Who is here, by the names that they gave themselves. */
 
 import type { Present } from "lastwrite";
-import { type ReactNode, useRef, useState } from "react";
+import { type ReactNode, useLayoutEffect, useRef, useState } from "react";
 
 /** A person with the room open, or a tab of one. */
 export interface Person {
@@ -83,11 +83,13 @@ export function People({ name, others, onRename }: PeopleProps): ReactNode {
 function OwnName({ name, onRename }: Pick<PeopleProps, "name" | "onRename">): ReactNode {
   const [isEditing, setIsEditing] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
-  const end = (): void => {
-    setIsEditing(false);
-    // It is there again after this rendering.
-    setTimeout(() => button.current?.focus());
-  };
+  const wasEditing = useRef(false);
+  useLayoutEffect(() => {
+    // Back to where the editing began.
+    if (wasEditing.current && !isEditing) button.current?.focus();
+    wasEditing.current = isEditing;
+  }, [isEditing]);
+  const end = (): void => setIsEditing(false);
   if (!isEditing) {
     return (
       <button
