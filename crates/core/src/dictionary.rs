@@ -437,7 +437,7 @@ impl Dictionary {
     #[cfg(feature = "test-hooks")]
     #[must_use]
     pub fn probes(&self) -> u64 {
-        self.records.probes.get()
+        self.records.probes()
     }
 
     // What all writes are made of.

@@ -12,7 +12,15 @@
 //! | 28 | 4 | node of the stamp |
 //! | 32 | 4 | key length (11 bits), tag (4), inline length (4; 15: in the heap), marks |
 
+mod log;
+mod packing;
+mod table;
+
 use std::collections::BTreeMap;
+
+use log::Log;
+pub(crate) use packing::Moved;
+use table::Table;
 
 use crate::hash::{Lanes, entry_hash, table_hash};
 use crate::prefetch::prefetch;
@@ -24,6 +32,10 @@ use crate::version::Nodes;
 pub(crate) type Record = u32;
 
 pub(crate) const HEADER: usize = 36;
+/// Where words lie in a record.
+const PLACE: usize = 24;
+const STAMP_NODE: usize = 28;
+const META: usize = 32;
 const KEY_BITS: u32 = 11;
 const KEY_MASK: u32 = (1 << KEY_BITS) - 1;
 const TAG_SHIFT: u32 = KEY_BITS;
@@ -31,17 +43,6 @@ const INLINE_SHIFT: u32 = TAG_SHIFT + 4;
 const IN_HEAP: u32 = 15;
 const HAS_ORIGIN: u32 = 1 << 19;
 const DROPPED: u32 = 1 << 20;
-
-const EMPTY: u64 = 0;
-const SLOTS_MIN: usize = 16;
-/// Places of the log that may be empty beyond the number of entries.
-const LOG_SLACK: usize = 64;
-/// Bytes that are not worth a packing.
-const WASTE_MIN: usize = 1 << 16;
-/// With fewer slots the table is in the cache, and asking ahead only costs.
-const SLOTS_IN_CACHE: usize = 1 << 15;
-/// Own counters between two marks of a writer.
-const MARK_GAP: u64 = 64;
 
 /// The name of a write and, after a re-read, its first name; by node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,38 +68,22 @@ pub(crate) struct Former {
     origin: Option<NodeDot>,
 }
 
-/// Where in the log the dots of a writer begin.
-#[derive(Clone, Debug, Default)]
-struct Marks {
-    /// All dots of the writer from this counter on arrived at this place or later.
-    list: Vec<(u64, u64)>,
-    /// The greatest counter and where it arrived.
-    top: (u64, u64),
-}
-
 #[derive(Debug)]
 pub(crate) struct Records {
     seed: [u64; 2],
     arena: Vec<u8>,
     heap: Vec<u8>,
-    /// Hash << 32 | record; the home of a hash is hash >> shift.
-    slots: Vec<u64>,
-    shift: u32,
-    /// Entries held, prefix tombstones included; of them in the table; of them with a value.
+    table: Table,
+    /// Entries held, prefix tombstones included; of them with a value.
     held: usize,
-    in_table: usize,
     live: usize,
     wasted_arena: usize,
     wasted_heap: usize,
-    log: Vec<Record>,
-    log_base: u64,
-    marks: Vec<Marks>,
+    log: Log,
     origins: BTreeMap<Record, NodeDot>,
     pub digest: Lanes,
     /// While a transaction is open: nothing is overwritten in the heap, nothing is packed.
     pub keep_former: bool,
-    #[cfg(feature = "test-hooks")]
-    pub probes: core::cell::Cell<u64>,
 }
 
 impl Records {
@@ -109,30 +94,21 @@ impl Records {
             // Record 0 is none.
             arena: vec![0; 4],
             heap: Vec::new(),
-            slots: vec![EMPTY; SLOTS_MIN],
-            shift: 32 - SLOTS_MIN.trailing_zeros(),
+            table: Table::new(),
             held: 0,
-            in_table: 0,
             live: 0,
             wasted_arena: 0,
             wasted_heap: 0,
-            log: Vec::new(),
-            log_base: head,
-            marks: Vec::new(),
+            log: Log::new(head),
             origins: BTreeMap::new(),
             digest: [0; 4],
             keep_former: false,
-            #[cfg(feature = "test-hooks")]
-            probes: core::cell::Cell::new(0),
         }
     }
 
     /// Makes room for so many more entries with so many bytes of keys.
     pub fn reserve(&mut self, entries: usize, key_bytes: usize) {
-        let wanted = (self.in_table + entries).saturating_mul(4) / 3 + 1;
-        if wanted > self.slots.len() {
-            self.grow(wanted.next_power_of_two());
-        }
+        self.table.reserve(entries);
         self.arena.reserve(entries * (HEADER + 3) + key_bytes);
         self.log.reserve(entries);
     }
@@ -146,7 +122,7 @@ impl Records {
     }
 
     pub fn head(&self) -> u64 {
-        self.log_base + self.log.len() as u64
+        self.log.head()
     }
 
     // Reading a record.
@@ -158,8 +134,7 @@ impl Records {
 
     #[inline]
     fn word(&self, record: Record, at: usize) -> u32 {
-        let at = Self::at(record) + at;
-        u32::from_le_bytes(*self.arena[at..].first_chunk().expect("records are whole"))
+        word_at(&self.arena, Self::at(record) + at)
     }
 
     #[inline]
@@ -176,7 +151,7 @@ impl Records {
 
     #[inline]
     fn meta(&self, record: Record) -> u32 {
-        self.word(record, 32)
+        self.word(record, META)
     }
 
     #[inline]
@@ -226,7 +201,7 @@ impl Records {
 
     #[inline]
     pub fn stamp_node(&self, record: Record) -> u32 {
-        self.word(record, 28)
+        self.word(record, STAMP_NODE)
     }
 
     pub fn stamp(&self, record: Record, nodes: &Nodes) -> Stamp {
@@ -259,29 +234,17 @@ impl Records {
 
     /// The records in order of arrival, with their places.
     pub fn arrivals(&self) -> impl DoubleEndedIterator<Item = Record> {
-        self.log.iter().copied().filter(|&record| record != 0)
+        self.log.records()
     }
 
     /// The records that arrived at `place` or later.
     pub fn arrivals_since(&self, place: u64) -> impl Iterator<Item = (u64, Record)> {
-        let from = usize_of(place.saturating_sub(self.log_base)).min(self.log.len());
-        (self.log_base + from as u64..)
-            .zip(self.log[from..].iter().copied())
-            .filter(|&(_, record)| record != 0)
+        self.log.since(place)
     }
 
     /// Where in the log to begin, to meet all dots of `node` above `counter`.
     pub fn first_place_above(&self, node: u32, counter: u64) -> Option<u64> {
-        let marks = self.marks.get(node as usize)?;
-        let (top, place) = marks.top;
-        if top <= counter {
-            None
-        } else if top <= counter + 1 {
-            Some(place)
-        } else {
-            let at = marks.list.partition_point(|&(from, _)| from <= counter + 1);
-            marks.list.get(at.saturating_sub(1)).map(|&(_, place)| place)
-        }
+        self.log.first_place_above(node, counter)
     }
 
     // Finding.
@@ -293,42 +256,21 @@ impl Records {
     }
 
     #[inline]
-    fn home(&self, hash: u32) -> usize {
-        hash as usize >> self.shift
-    }
-
-    #[inline]
     pub fn find(&self, key: &[u8]) -> Option<Record> {
         self.find_hashed(key, self.hash(key))
     }
 
     #[inline]
     pub fn find_hashed(&self, key: &[u8], hash: u32) -> Option<Record> {
-        let mask = self.slots.len() - 1;
-        let mut at = self.home(hash);
-        loop {
-            #[cfg(feature = "test-hooks")]
-            self.probes.set(self.probes.get() + 1);
-            let slot = self.slots[at & mask];
-            if slot == EMPTY {
-                return None;
-            }
-            if high_half(slot) == hash {
-                let record = low_half(slot);
-                if self.key(record) == key {
-                    return Some(record);
-                }
-            }
-            at += 1;
-        }
+        self.table.find(hash, |record| self.key(record) == key)
     }
 
     /// Asks memory for the slots of these keys, so that they come side by side.
     #[inline]
     pub fn ask_slots(&self, hashes: &[u32]) {
-        if self.slots.len() >= SLOTS_IN_CACHE {
+        if self.table.is_beyond_cache() {
             for &hash in hashes {
-                prefetch(&self.slots[self.home(hash)]);
+                self.table.ask(hash);
             }
         }
     }
@@ -336,9 +278,9 @@ impl Records {
     /// Asks memory for the records that the searches for these keys meet first.
     #[inline]
     pub fn ask_records(&self, hashes: &[u32]) {
-        if self.slots.len() >= SLOTS_IN_CACHE {
+        if self.table.is_beyond_cache() {
             for &hash in hashes {
-                let at = Self::at(low_half(self.slots[self.home(hash)]));
+                let at = Self::at(self.table.first(hash));
                 // A record with a key of usual length lies in one or two lines of the cache.
                 if let (Some(first), Some(last)) =
                     (self.arena.get(at), self.arena.get(at + HEADER + 16))
@@ -346,61 +288,6 @@ impl Records {
                     prefetch(first);
                     prefetch(last);
                 }
-            }
-        }
-    }
-
-    /// Puts a record into the table, where its key is not.
-    #[inline]
-    fn put_slot(&mut self, record: Record, hash: u32) {
-        if (self.in_table + 1) * 4 > self.slots.len() * 3 {
-            self.grow(self.slots.len() * 2);
-        }
-        self.in_table += 1;
-        self.fill_slot(u64::from(hash) << 32 | u64::from(record));
-    }
-
-    #[inline]
-    fn fill_slot(&mut self, slot: u64) {
-        let mask = self.slots.len() - 1;
-        let mut at = self.home(high_half(slot));
-        while self.slots[at & mask] != EMPTY {
-            at += 1;
-        }
-        self.slots[at & mask] = slot;
-    }
-
-    fn take_slot(&mut self, record: Record) {
-        let mask = self.slots.len() - 1;
-        let mut at = self.home(self.hash(self.key(record)));
-        while low_half(self.slots[at]) != record {
-            at = (at + 1) & mask;
-        }
-        // Later slots of the run move up, unless that would put them before their own place.
-        let mut next = at;
-        loop {
-            next = (next + 1) & mask;
-            let slot = self.slots[next];
-            if slot == EMPTY {
-                break;
-            }
-            let home = self.home(high_half(slot));
-            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(at) & mask) {
-                self.slots[at] = slot;
-                at = next;
-            }
-        }
-        self.slots[at] = EMPTY;
-        self.in_table -= 1;
-    }
-
-    /// Makes the table longer. Slots hold their hashes, so that no record is looked at.
-    fn grow(&mut self, length: usize) {
-        let slots = core::mem::replace(&mut self.slots, vec![EMPTY; length]);
-        self.shift = 32 - length.trailing_zeros();
-        for slot in slots {
-            if slot != EMPTY {
-                self.fill_slot(slot);
             }
         }
     }
@@ -426,9 +313,9 @@ impl Records {
         self.held += 1;
         self.count_in(nodes.id(fields.stamp_node), key, fields.value, fields.hlc);
         if fields.value.tag != PREFIX {
-            self.put_slot(record, hash);
+            self.table.put(record, hash);
         }
-        self.arrive(record, fields.dot);
+        self.log.push(record, fields.dot);
         record
     }
 
@@ -445,7 +332,7 @@ impl Records {
             self.put_origin(record, fields.origin);
         }
         self.count_record_in(record, nodes);
-        self.arrive(record, fields.dot);
+        self.log.push(record, fields.dot);
     }
 
     /// Gives an entry another dot and origin; it becomes the latest arrival.
@@ -458,18 +345,13 @@ impl Records {
     pub fn arrive_as(&mut self, record: Record, dot: NodeDot, origin: Option<NodeDot>) {
         self.put_dot(record, dot);
         self.put_origin(record, origin);
-        self.put_word(record, 24, self.next_place());
-        self.arrive(record, dot);
+        self.put_word(record, PLACE, self.log.next());
+        self.log.push(record, dot);
     }
 
     /// Takes back the places from `head` on; what still stands there has to arrive anew.
     pub fn forget_arrivals(&mut self, head: u64) {
-        self.log.truncate(usize_of(head - self.log_base));
-        // Dots that stood there may arrive anew at places before those that they had.
-        for Marks { list, top } in &mut self.marks {
-            top.1 = top.1.min(head);
-            list.iter_mut().for_each(|(_, place)| *place = (*place).min(head));
-        }
+        self.log.truncate(head);
     }
 
     /// Gives an entry another stamp and dot; it becomes the latest arrival.
@@ -484,7 +366,7 @@ impl Records {
         self.count_out(record, nodes);
         let at = Self::at(record);
         self.arena[at..at + 8].copy_from_slice(&hlc.to_le_bytes());
-        self.put_word(record, 28, stamp_node);
+        self.put_word(record, STAMP_NODE, stamp_node);
         self.count_record_in(record, nodes);
         self.rename(record, dot, self.origin(record));
     }
@@ -495,12 +377,12 @@ impl Records {
         self.count_out(record, nodes);
         self.held -= 1;
         if self.tag(record) != PREFIX {
-            self.take_slot(record);
+            self.table.take(record, self.hash(self.key(record)));
         }
         self.wasted_arena += HEADER + self.key(record).len();
         self.wasted_heap += self.heap_length(record);
         let meta = self.meta(record);
-        self.put_word(record, 32, meta | DROPPED);
+        self.put_word(record, META, meta | DROPPED);
         if !self.keep_former {
             self.origins.remove(&record);
         }
@@ -534,10 +416,9 @@ impl Records {
         self.count_record_in(record, nodes);
         if was_dropped && self.tag(record) != PREFIX {
             let hash = self.hash(self.key(record));
-            self.put_slot(record, hash);
+            self.table.put(record, hash);
         }
-        let place = self.word(record, 24) as usize;
-        self.log[place] = record;
+        self.log.put(self.word(record, PLACE), record);
     }
 
     /// Undoes the latest change of all, an [`Self::insert`] of `record`.
@@ -563,14 +444,10 @@ impl Records {
         header[0..8].copy_from_slice(&fields.hlc.to_le_bytes());
         header[8..16].copy_from_slice(&dot_bits(fields.dot).to_le_bytes());
         header[16..24].copy_from_slice(&place);
-        header[24..28].copy_from_slice(&self.next_place().to_le_bytes());
+        header[24..28].copy_from_slice(&self.log.next().to_le_bytes());
         header[28..32].copy_from_slice(&fields.stamp_node.to_le_bytes());
         header[32..36].copy_from_slice(&meta.to_le_bytes());
         header
-    }
-
-    fn next_place(&self) -> u32 {
-        u32::try_from(self.log.len()).expect("the log is packed long before 2^32 places")
     }
 
     /// Puts a payload into the heap, in place of an older one where it fits.
@@ -601,11 +478,11 @@ impl Records {
         match origin {
             Some(origin) => {
                 self.origins.insert(record, origin);
-                self.put_word(record, 32, meta | HAS_ORIGIN);
+                self.put_word(record, META, meta | HAS_ORIGIN);
             }
             None if meta & HAS_ORIGIN != 0 => {
                 self.origins.remove(&record);
-                self.put_word(record, 32, meta & !HAS_ORIGIN);
+                self.put_word(record, META, meta & !HAS_ORIGIN);
             }
             None => {}
         }
@@ -656,131 +533,24 @@ impl Records {
     // The log.
 
     fn leave_log(&mut self, record: Record) {
-        let place = self.word(record, 24) as usize;
-        self.log[place] = 0;
-    }
-
-    /// Enters a record whose header has [`Self::next_place`] into the log.
-    fn arrive(&mut self, record: Record, dot: NodeDot) {
-        let head = self.head();
-        self.log.push(record);
-        let node = dot.node as usize;
-        if node >= self.marks.len() {
-            self.marks.resize_with(node + 1, Marks::default);
-        }
-        let marks = &mut self.marks[node];
-        if dot.counter > marks.top.0 {
-            marks.top = (dot.counter, head);
-            if marks.list.last().is_none_or(|&(from, _)| from + MARK_GAP <= dot.counter) {
-                marks.list.push((dot.counter, head));
-            }
-        }
+        self.log.put(self.word(record, PLACE), 0);
     }
 
     /// The place of a record in the log.
     pub fn place(&self, record: Record) -> u64 {
-        self.log_base + u64::from(self.word(record, 24))
+        self.log.base() + u64::from(self.word(record, PLACE))
     }
 
-    /// Moves the head up to `place`. The places between stay empty, unless the log is packed up to there: on demand, or when that would be due.
-    pub fn move_head(&mut self, place: u64, packs: bool) {
-        let empty = place - self.log_base - self.held as u64;
-        if packs || (place > self.head() && empty > (self.held + LOG_SLACK) as u64) {
-            self.pack_log(place);
-        } else {
-            self.log.resize(usize_of(place - self.log_base), 0);
-        }
-    }
-
-    /// Packs log, arena and heap where too much of them is empty. Answers how records moved, if they did.
-    pub fn pack(&mut self) -> Option<Moved> {
-        debug_assert!(!self.keep_former);
-        if self.log.len() - self.held > self.held + LOG_SLACK {
-            self.pack_log(self.head());
-        }
-        if self.wasted_heap > WASTE_MIN && self.wasted_heap * 2 > self.heap.len() {
-            self.pack_heap();
-        }
-        let moves = self.wasted_arena > WASTE_MIN && self.wasted_arena * 2 > self.arena.len();
-        moves.then(|| self.pack_arena())
-    }
-
-    /// Packs the log so that it ends at `head`.
-    fn pack_log(&mut self, head: u64) {
-        self.log_base = head - self.held as u64;
-        let mut log = core::mem::take(&mut self.log);
-        log.retain(|&record| record != 0);
-        self.marks.iter_mut().for_each(|marks| *marks = Marks::default());
-        for record in log {
-            self.put_word(record, 24, self.next_place());
-            self.arrive(record, self.dot(record));
-        }
-    }
-
-    fn pack_heap(&mut self) {
-        let mut heap = Vec::with_capacity(self.heap.len() - self.wasted_heap);
-        for at in 0..self.log.len() {
-            let record = self.log[at];
-            if record == 0 || self.heap_length(record) == 0 {
-                continue;
-            }
-            let place = (heap.len() as u64) << 24 | self.heap_length(record) as u64;
-            heap.extend_from_slice(self.value(record).payload);
-            let at = Self::at(record) + 16;
-            self.arena[at..at + 8].copy_from_slice(&place.to_le_bytes());
-        }
-        self.heap = heap;
-        self.wasted_heap = 0;
-    }
-
-    fn pack_arena(&mut self) -> Moved {
-        let mut arena = Vec::with_capacity(self.arena.len() - self.wasted_arena);
-        arena.resize(4, 0);
-        for at in 0..self.log.len() {
-            let record = self.log[at];
-            if record == 0 {
-                continue;
-            }
-            let from = Self::at(record);
-            let to = arena.len() / 4;
-            let length = (HEADER + self.key(record).len()).next_multiple_of(4);
-            arena.extend_from_slice(&self.arena[from..from + length]);
-            #[expect(clippy::cast_possible_truncation, reason = "the arena only shrinks")]
-            {
-                self.log[at] = to as u32;
-            }
-            // The old record, about to go, tells where the new one is.
-            self.put_word(record, 28, self.log[at]);
-        }
-        let old = core::mem::replace(&mut self.arena, arena);
-        let moved = Moved(old);
-        self.origins =
-            self.origins.iter().map(|(&record, &origin)| (moved.to(record), origin)).collect();
-        self.wasted_arena = 0;
-        for slot in self.slots.iter_mut().filter(|slot| **slot != EMPTY) {
-            *slot = *slot >> 32 << 32 | u64::from(moved.to(low_half(*slot)));
-        }
-        moved
+    /// Slots of the table that were looked at.
+    #[cfg(feature = "test-hooks")]
+    pub fn probes(&self) -> u64 {
+        self.table.probes.get()
     }
 }
 
-/// Where records went when the arena was packed.
-pub(crate) struct Moved(Vec<u8>);
-
-impl Moved {
-    pub fn was_held(&self, record: Record) -> bool {
-        self.word(record, 32) & DROPPED == 0
-    }
-
-    /// The new place of a record that was held.
-    pub fn to(&self, record: Record) -> Record {
-        self.word(record, 28)
-    }
-
-    fn word(&self, record: Record, at: usize) -> u32 {
-        let at = Records::at(record) + at;
-        u32::from_le_bytes(*self.0[at..].first_chunk().expect("records are whole"))
-    }
+#[inline]
+fn word_at(arena: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(*arena[at..].first_chunk().expect("records are whole"))
 }
 
 #[inline]
