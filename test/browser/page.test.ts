@@ -303,6 +303,12 @@ describe.skipIf(browserAbsence !== "")("the page in Chromium", () => {
     await tabTo("Undo");
     await press("Enter");
     await one.sees("tasks/1", "first");
+    // What had the focus is gone.
+    expect((await one.page.evaluate(focused)).label).toContain("Keys and values");
+    await tabTo("Close this panel");
+    await press("Enter");
+    await one.details.waitFor({ state: "detached" });
+    expect((await one.page.evaluate(focused)).label).toContain("Keys and values");
     await tabTo("Change your name");
     await press("Enter", "ControlOrMeta+a");
     await keyboard.type("Ada");

@@ -22,6 +22,13 @@ import { counted } from "./words.ts";
 const ROW_PX = 40;
 const PAGE_ROWS = 10;
 
+const GRID_ID = "keys";
+
+/** Where the focus goes when what had it is gone. */
+export function focusList(): void {
+  document.getElementById(GRID_ID)?.focus({ preventScroll: true });
+}
+
 export interface EntryListProps {
   readonly store: Store;
   readonly chosenKey: string | undefined;
@@ -111,13 +118,13 @@ export function EntryList(props: EntryListProps): ReactNode {
   const chooseByPointer = useCallback(
     (key: string) => {
       onChoose(key);
-      grid.current?.focus({ preventScroll: true });
+      focusList();
     },
     [onChoose],
   );
   const endEditing = (words?: string): void => {
     onEdited(words);
-    grid.current?.focus({ preventScroll: true });
+    focusList();
   };
   const isEdited = edited !== undefined;
   useEffect(() => {
@@ -143,6 +150,7 @@ export function EntryList(props: EntryListProps): ReactNode {
       </div>
       <div
         ref={grid}
+        id={GRID_ID}
         className="grid"
         role="grid"
         tabIndex={0}

@@ -2,6 +2,8 @@
 
 import { type ReactNode, useEffect } from "react";
 
+import { focusList } from "./entry-list.tsx";
+
 export interface Notice {
   readonly words: string;
   /** Default: false. */
@@ -49,13 +51,22 @@ function Words({ notice, onClose }: NoticeBarProps): ReactNode {
           type="button"
           onClick={() => {
             action.run();
+            focusList();
             onClose();
           }}
         >
           {action.name}
         </button>
       )}
-      <button type="button" className="quiet" aria-label="Dismiss" onClick={onClose}>
+      <button
+        type="button"
+        className="quiet"
+        aria-label="Dismiss"
+        onClick={() => {
+          focusList();
+          onClose();
+        }}
+      >
         ✕
       </button>
     </div>

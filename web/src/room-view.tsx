@@ -8,7 +8,7 @@ import { type ReactNode, useCallback, useEffect, useMemo, useState } from "react
 
 import { Details } from "./details.tsx";
 import { EntryForm } from "./entry-form.tsx";
-import { EntryList } from "./entry-list.tsx";
+import { EntryList, focusList } from "./entry-list.tsx";
 import { Header } from "./header.tsx";
 import { type Former, SeenHistory } from "./history.ts";
 import { type Notice, NoticeBar } from "./notice.tsx";
@@ -157,9 +157,15 @@ function OpenRoom({ store, writerOf }: OpenRoomProps): ReactNode {
             chosenKey={chosenKey}
             writerOf={writerOf}
             onEdit={edit}
-            onRemove={remove}
+            onRemove={(key) => {
+              remove(key);
+              focusList();
+            }}
             onSetBack={setBack}
-            onClose={() => setChosenKey(undefined)}
+            onClose={() => {
+              setChosenKey(undefined);
+              focusList();
+            }}
           />
         )}
       </div>
