@@ -5,11 +5,10 @@
  */
 import assert from "node:assert/strict";
 import { closeSync, fsyncSync, openSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import type Database from "better-sqlite3";
 import type { Store } from "lastwrite";
+import { importPeer } from "../peer-package.ts";
 import { dataset, freshKey, freshValue, integer, seeded } from "../workloads.ts";
 import type { Value } from "../workloads.ts";
 import { inTurn, openStore } from "./measure.ts";
@@ -87,7 +86,9 @@ async function oneCell(
 
 async function fileKeepers(kept: Kept, folder: string): Promise<Keepers> {
   const { createMergeableStore } = await tinybase();
-  const { createFilePersister } = await load<FilePersisters>("tinybase/persisters/persister-file");
+  const { createFilePersister } = await importPeer<FilePersisters>(
+    "tinybase/persisters/persister-file",
+  );
   const file = join(folder, "tinybase.json");
   const ours = await openStore(kept, folder);
   const theirs = createMergeableStore("a");
@@ -110,7 +111,7 @@ async function fileKeepers(kept: Kept, folder: string): Promise<Keepers> {
 
 async function jsonKeepers(kept: Kept, folder: string): Promise<Keepers> {
   const { createMergeableStore } = await tinybase();
-  const { createBetterSqlite3Persister } = await load<SqlitePersisters>(SQLITE_PERSISTER);
+  const { createBetterSqlite3Persister } = await importPeer<SqlitePersisters>(SQLITE_PERSISTER);
   const [ourDatabase, database] = databasesIn(folder);
   const ours = await openSqliteStore(kept, ourDatabase);
   const theirs = createMergeableStore("a");
@@ -129,7 +130,7 @@ async function jsonKeepers(kept: Kept, folder: string): Promise<Keepers> {
 
 async function tableKeepers(kept: Kept, folder: string): Promise<Keepers> {
   const { createStore } = await tinybase();
-  const { createBetterSqlite3Persister } = await load<SqlitePersisters>(SQLITE_PERSISTER);
+  const { createBetterSqlite3Persister } = await importPeer<SqlitePersisters>(SQLITE_PERSISTER);
   const [ourDatabase, database] = databasesIn(folder);
   const ours = await openSqliteStore(kept, ourDatabase);
   const theirs = createStore();
@@ -172,13 +173,7 @@ async function closeAll(
 const SQLITE_PERSISTER = "tinybase/persisters/persister-better-sqlite3";
 
 function tinybase(): Promise<TinyBase> {
-  return load<TinyBase>("tinybase");
-}
-
-/** From the folder of the peers, whose packages are not among our own. */
-async function load<T>(name: string): Promise<T> {
-  const file = createRequire(join(process.cwd(), "bench/peers/package.json")).resolve(name);
-  return import(pathToFileURL(file).href) as Promise<T>;
+  return importPeer<TinyBase>("tinybase");
 }
 
 /** The part of TinyBase that is called: our own check of types does without its packages. */

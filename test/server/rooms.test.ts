@@ -15,6 +15,8 @@ import { isRoomName, targetOf } from "../../ts/server/paths.ts";
 import { createServer } from "../../ts/server/index.ts";
 import { createServerOn } from "../../ts/server/server.ts";
 import { fileOfRoom, tablesOfRoom } from "../../ts/server/storage.ts";
+import { PACKED_CODE } from "../../ts/transport/envelope.ts";
+import { webSocketConnector } from "../../ts/transport/websocket.ts";
 import { manualTimers } from "../suites/timers.ts";
 import {
   alike,
@@ -76,6 +78,28 @@ describe("clients of a room", () => {
     there.set("from", "client");
     await holds(here, "from", "client");
     expect(there.stampOf("from")).toEqual(here.stampOf("from"));
+  });
+
+  test.each([
+    ["packed where they come through a proxy", { "x-forwarded-for": "192.0.2.1" }, true],
+    ["as it is where they are on this machine", {}, false],
+  ])("are sent what is large %s", async (_, headers, isPacked) => {
+    await using served = await serve();
+    const room = await served.server.room("team");
+    const words = (at: number): number[] =>
+      Array.from({ length: 60 }, (__, word) => (at * 31 + word * word) % 97);
+    for (let at = 0; at < 1000; at++) room.set(`k${at}`, words(at).join(" "));
+    const first: (number | undefined)[] = [];
+    class Known extends WebSocket {
+      constructor(address: string) {
+        super(address, { headers });
+        this.on("message", (data: Buffer) => first.push(data[0]));
+      }
+    }
+    const connect = webSocketConnector(`${served.url}/team`, { WebSocket: Known });
+    const store = await served.store("team", { connect });
+    expect(store.size).toBe(1000);
+    expect(first.includes(PACKED_CODE)).toBe(isPacked);
   });
 
   test("have their writes acknowledged only when these are kept", async () => {

@@ -6,7 +6,6 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
 import { type ServerOptions as SocketOptions, WebSocketServer } from "ws";
@@ -247,7 +246,7 @@ class RoomServer implements LastwriteServer {
       return;
     }
     this.#sockets.handleUpgrade(request, wire, head, (socket) => {
-      const link = new ClientLink(socket, wire as Socket, this.#clients);
+      const link = new ClientLink(socket, request, this.#clients);
       this.#clients.add(link);
       this.#serve(link, target, request);
     });
