@@ -4,61 +4,18 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { BrowserContext } from "playwright-core";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { open, type Store } from "../../ts/index.ts";
-import { memoryPersistence } from "../../ts/persistence/memory.ts";
-import { browserAbsence, launchBrowser, launchProfile } from "./chromium.ts";
-import { servePage, type ServedPage, Visitor } from "./served-page.ts";
+import { browserAbsence, launchProfile } from "./chromium.ts";
+import { Visitor } from "./served-page.ts";
+import { withServedPage } from "./visits.ts";
 
 const built = join(import.meta.dirname, "../../dist/web");
 
 describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", () => {
-  let served: ServedPage;
-  let browser: Browser;
-  /** To be closed after each test. */
-  let closings: (() => Promise<void>)[] = [];
-  let testCount = 0;
-  let room = "";
-
-  beforeAll(async () => {
-    [served, browser] = await Promise.all([servePage(), launchBrowser()]);
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await served?.close();
-  });
-
-  beforeEach(() => {
-    testCount++;
-    room = `room-${testCount}`;
-  });
-
-  afterEach(async () => {
-    for (const close of closings.toReversed()) await close();
-    closings = [];
-  });
-
-  /** Somebody with a browser of his own, as far as anybody can see, in the room of this test. */
-  async function visitor(before?: (page: Page) => Promise<unknown>): Promise<Visitor> {
-    const context = await browser.newContext();
-    closings.push(() => context.close());
-    const page = await context.newPage();
-    await before?.(page);
-    const one = new Visitor(page);
-    await one.visit(`${served.address}/${room}`);
-    await one.seesStatus("Live");
-    return one;
-  }
-
-  /** A program in that room. */
-  async function client(): Promise<Store> {
-    const store = await open({ persistence: memoryPersistence(), connect: served.connectTo(room) });
-    closings.push(() => store.close());
-    return store;
-  }
+  const visits = withServedPage();
+  const { visitor, client, atEnd } = visits;
 
   test("a change in one page appears in another and in a program, and the other way round", async () => {
     const [ada, ben, program] = [await visitor(), await visitor(), await client()];
@@ -83,7 +40,7 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
     await ben.sees("title", "before");
     await expect.poll(() => program.get("title")).toBe("before");
 
-    await served.kill();
+    await visits.served.kill();
     await Promise.all([ada.seesStatus("Offline"), ben.seesStatus("Offline")]);
     await ada.set("of/ada", "offline");
     await ben.set("of/ben", "offline");
@@ -93,7 +50,7 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
     await ben.seesStatus("2 changes kept here");
     await ada.picture("page-offline");
 
-    await served.start();
+    await visits.served.start();
     for (const one of [ada, ben]) {
       await one.seesStatus("All changes are sent");
       await one.sees("title", "by the last who wrote");
@@ -164,7 +121,7 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
   });
 
   test("who has a clock that is an hour fast is told so, and what he writes arrives", async () => {
-    const ada = await visitor((page) =>
+    const ada = await visitor({}, (page) =>
       page.addInitScript(() => {
         const now = Date.now.bind(Date);
         Date.now = () => now() + 3_600_000;
@@ -191,13 +148,13 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
     afterEach(async () => {
       await profile.close();
       rmSync(folder, { recursive: true, force: true });
-      await served.kill();
-      await served.start();
+      await visits.served.kill();
+      await visits.served.start();
     });
 
     async function inProfile(): Promise<Visitor> {
       const one = new Visitor(await profile.newPage());
-      await one.visit(`${served.address}/${room}`);
+      await one.visit(visits.address);
       return one;
     }
 
@@ -207,7 +164,7 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
       await online.set("title", "written online");
       await online.seesStatus("All changes are sent");
       await online.isKept();
-      await served.kill();
+      await visits.served.kill();
       await online.page.reload();
       await online.sees("title", "written online");
       await online.set("draft", "after a reload");
@@ -220,7 +177,7 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
       await again.set("draft", "after a restart");
       await again.seesStatus("Offline");
 
-      await served.start();
+      await visits.served.start();
       await again.seesStatus("All changes are sent");
       const program = await client();
       await program.synced();
@@ -235,7 +192,7 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
       const first = await inProfile();
       await first.seesStatus("Live");
       await first.isKept();
-      await served.kill();
+      await visits.served.kill();
       const second = await inProfile();
       await first.set("title", "of the first tab");
       await second.sees("title", "of the first tab");
@@ -253,9 +210,9 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
       await before.seesStatus("Live");
 
       const later = laterVersion();
-      closings.push(async () => rmSync(later, { recursive: true, force: true }));
-      await served.kill();
-      await served.start({ page: later });
+      atEnd(() => rmSync(later, { recursive: true, force: true }));
+      await visits.served.kill();
+      await visits.served.start({ page: later });
       // It asks for it when it meets the server again.
       await before.page.getByText("A later version of this page is here.").waitFor();
       expect(await before.page.locator("meta[name=later]").count()).toBe(0);
@@ -264,7 +221,7 @@ describe.skipIf(browserAbsence !== "")("pages in Chromium that share a room", ()
       await before.sees("title", "kept");
       expect(await before.page.evaluate(async () => caches.keys())).toHaveLength(1);
 
-      await served.kill();
+      await visits.served.kill();
       await before.page.reload();
       await before.sees("title", "kept");
       expect(await before.page.locator("meta[name=later]").count()).toBe(1);

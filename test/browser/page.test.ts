@@ -1,62 +1,19 @@
 /** The page alone: what can be written and seen, with a keyboard alone too, by whom it can be read, and how it looks. */
 
 import axe from "axe-core";
-import type { Browser, BrowserContext, BrowserContextOptions } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { BrowserContextOptions } from "playwright-core";
+import { describe, expect, test } from "vitest";
 
-import { open, type Store, type Value } from "../../ts/index.ts";
-import { memoryPersistence } from "../../ts/persistence/memory.ts";
-import { browserAbsence, launchBrowser } from "./chromium.ts";
-import { servePage, type ServedPage, Visitor } from "./served-page.ts";
+import type { Value } from "../../ts/index.ts";
+import { browserAbsence } from "./chromium.ts";
+import { withServedPage } from "./visits.ts";
 
 const WIDE: BrowserContextOptions = { viewport: { width: 1280, height: 800 } };
 const NARROW: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true };
 
 describe.skipIf(browserAbsence !== "")("the page in Chromium", () => {
-  let served: ServedPage;
-  let browser: Browser;
-  let contexts: BrowserContext[] = [];
-  let stores: Store[] = [];
-  let writing: ReturnType<typeof setInterval> | undefined;
-  let testCount = 0;
-  let room = "";
-
-  beforeAll(async () => {
-    [served, browser] = await Promise.all([servePage(), launchBrowser()]);
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await served?.close();
-  });
-
-  beforeEach(() => {
-    testCount++;
-    room = `room-${testCount}`;
-  });
-
-  afterEach(async () => {
-    clearInterval(writing);
-    for (const context of contexts) await context.close();
-    for (const store of stores) await store.close();
-    [contexts, stores] = [[], []];
-  });
-
-  async function visitor(options: BrowserContextOptions = WIDE): Promise<Visitor> {
-    const context = await browser.newContext(options);
-    contexts.push(context);
-    const one = new Visitor(await context.newPage());
-    await one.visit(`${served.address}/${room}`);
-    await one.seesStatus("Live");
-    return one;
-  }
-
-  /** A program in the same room. */
-  async function client(): Promise<Store> {
-    const store = await open({ persistence: memoryPersistence(), connect: served.connectTo(room) });
-    stores.push(store);
-    return store;
-  }
+  const visits = withServedPage();
+  const { stranger, visitor, client, atEnd } = visits;
 
   test.each<[type: string, typed: string, shown: string, value: Value]>([
     ["Text", "Ship it\non Friday", "Ship it on Friday", "Ship it\non Friday"],
@@ -151,6 +108,7 @@ describe.skipIf(browserAbsence !== "")("the page in Chromium", () => {
 
   test("the room is the one in the address, and another is a word away", async () => {
     const one = await visitor();
+    const other = `${new URL(one.page.url()).pathname.slice(1)}-2`;
     await one.set("in", "the first");
     const field = one.page.getByLabel("Room", { exact: true });
     for (const [name, words] of [
@@ -162,30 +120,28 @@ describe.skipIf(browserAbsence !== "")("the page in Chromium", () => {
       await one.page.keyboard.press("Enter");
       await one.page.getByRole("alert").filter({ hasText: words }).waitFor();
     }
-    await field.fill(`${room}-2`);
+    await field.fill(other);
     await one.page.keyboard.press("Enter");
     await one.page.getByText("Nothing is here yet.").waitFor();
-    expect(new URL(one.page.url()).pathname).toBe(`/${room}-2`);
-    expect(await one.page.title()).toBe(`${room}-2 · lastwrite`);
+    expect(new URL(one.page.url()).pathname).toBe(`/${other}`);
+    expect(await one.page.title()).toBe(`${other} · lastwrite`);
     await one.set("in", "the second");
     await one.page.goBack();
     await one.sees("in", "the first");
     await one.page.goForward();
     await one.sees("in", "the second");
-    await one.page.goto(served.address);
+    await one.page.goto(visits.served.address);
     await one.grid.waitFor();
     expect(new URL(one.page.url()).pathname).toBe("/lobby");
     expect(one.complaints).toEqual([]);
   });
 
   test("a browser that keeps nothing is told so in words, and can go on without", async () => {
-    const context = await browser.newContext(WIDE);
-    contexts.push(context);
-    const one = new Visitor(await context.newPage());
+    const one = await stranger();
     await one.page.addInitScript(() => {
       Object.defineProperty(navigator, "locks", { value: undefined });
     });
-    await one.page.goto(`${served.address}/${room}`);
+    await one.page.goto(visits.address);
     const alert = one.page.getByRole("alert").filter({ hasText: "cannot be opened" });
     expect(await alert.textContent()).toContain("The browser keeps nothing for this page");
     await one.button("Try again").click();
@@ -216,10 +172,11 @@ describe.skipIf(browserAbsence !== "")("the page in Chromium", () => {
     expect(await rowCount()).toBeLessThan(50);
 
     let written = 0;
-    writing = setInterval(
+    const writing = setInterval(
       () => program.set(`users/${String(written++ % 100).padStart(6, "0")}`, -written),
       20,
     );
+    atEnd(() => clearInterval(writing));
     await one.grid.focus();
     await one.page.keyboard.press("End");
     await one.sees("users/099999", String((99_999 * 7919) % count));
@@ -370,11 +327,11 @@ describe.skipIf(browserAbsence !== "")("the page in Chromium", () => {
       await one.page.getByTitle("Change your name").click();
       await look("own name");
       await one.page.evaluate(() => window.scrollTo(0, 0));
-      await served.kill();
+      await visits.served.kill();
       await one.seesStatus("Offline");
       await look("offline");
       await one.picture(`${name}-offline`);
-      await served.start();
+      await visits.served.start();
       await one.seesStatus("Live");
       expect(
         Object.fromEntries(Object.entries(found).filter(([, each]) => each.length > 0)),

@@ -15,8 +15,6 @@ const pictures = join(root, "target/browser");
 export interface ServedPage {
   /** `http://127.0.0.1:…`: the same after each restart. */
   readonly address: string;
-  /** Where the library connects to a room. */
-  connectTo(room: string): string;
   /** Ends the program at once, as a loss of power does; what it kept stays. */
   kill(): Promise<void>;
   start(options?: { readonly page?: string }): Promise<void>;
@@ -47,7 +45,6 @@ export async function servePage(): Promise<ServedPage> {
   const address = `http://127.0.0.1:${port}`;
   return {
     address,
-    connectTo: (room) => `${address.replace("http", "ws")}/${room}`,
     kill,
     start,
     close: async () => {
