@@ -18,6 +18,8 @@ export const absence: string | undefined = await reasonOfAbsence();
 /** A database of its own, which goes when the test is over. */
 export interface TestDatabase extends AsyncDisposable {
   readonly name: string;
+  /** "postgres://user@host:port/name". */
+  readonly url: string;
   client(): Promise<pg.Client>;
   /** `through`: where to connect instead. */
   pool(max?: number, through?: { readonly port: number }): pg.Pool;
@@ -32,8 +34,11 @@ export async function makeDatabase(template?: string): Promise<TestDatabase> {
   const source = template === undefined ? "" : ` template ${template}`;
   await onServer("postgres", `create database ${name}${source}`);
   const open: { end(): Promise<unknown> }[] = [];
+  const { host, port: ownPort, user, password } = { password: "", ...server };
+  const secret = password === "" ? "" : `:${encodeURIComponent(password)}`;
   return {
     name,
+    url: `postgres://${user}${secret}@${host}:${ownPort}/${name}`,
     async client() {
       const client = new pg.Client({ ...server, database: name });
       // Connections are ended on purpose.

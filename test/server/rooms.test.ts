@@ -17,6 +17,7 @@ import { createServerOn } from "../../ts/server/server.ts";
 import { fileOfRoom, tablesOfRoom } from "../../ts/server/storage.ts";
 import { PACKED_CODE } from "../../ts/transport/envelope.ts";
 import { webSocketConnector } from "../../ts/transport/websocket.ts";
+import { absence as postgresAbsence, makeDatabase } from "../persistence/postgres-server.ts";
 import { manualTimers } from "../suites/timers.ts";
 import {
   alike,
@@ -265,6 +266,26 @@ describe("rooms are kept", () => {
     store.set("b", 2);
     await store.synced();
   });
+
+  test.skipIf(postgresAbsence !== undefined && (process.env["CI"] ?? "") === "")(
+    `in one PostgreSQL database, a store for each${postgresAbsence === undefined ? "" : ` (${postgresAbsence})`}`,
+    async () => {
+      await using database = await makeDatabase();
+      const names = ["team", "Team", "a-b", "x".repeat(64)];
+      {
+        await using served = await serve({ database: database.url });
+        for (const name of names) (await served.server.room(name)).set("name", name);
+        const store = await served.store("team");
+        store.set("b", 2);
+        await store.synced();
+        const json = served.json("a-b");
+        await json.hears({ action: "initial_data", data: { name: "a-b" } });
+      }
+      await using served = await serve({ database: database.url });
+      for (const name of names) expect((await served.server.room(name)).get("name")).toBe(name);
+      expect((await served.server.room("team")).get("b")).toBe(2);
+    },
+  );
 
   test("under names that differ also where case does not count", () => {
     const names = ["a", "A", "aA", "Aa", "con", "CON", "con-", "x_y", "X_Y"];
