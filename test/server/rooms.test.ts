@@ -1,5 +1,6 @@
 /** Rooms: who shares one, when they are opened and closed, and where they are kept. */
 
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -25,6 +26,7 @@ import {
   holds,
   keptInMemory,
   serve,
+  tcp,
   upgradeRequest,
   whenStatus,
 } from "./under-test.ts";
@@ -342,8 +344,15 @@ describe("beside a server of somebody else", () => {
     expect(said).toBe("his");
     his.terminate();
 
+    const begun = await tcp(port);
+    const answered = once(begun, "data");
+    begun.write("GET /slow HTTP/1.1\r\nhost: 127.0.0.1\r\n");
     await server.close();
     await store.close();
+    // What others have begun goes on.
+    begun.write("\r\n");
+    expect(String((await answered)[0])).toContain("his /slow");
+    begun.destroy();
     expect(await body(`http://127.0.0.1:${port}/sync/healthz`)).toBe("his /sync/healthz");
     await new Promise((resolve) => {
       http.close(resolve);

@@ -79,6 +79,8 @@ async function serve(flags: Flags): Promise<void> {
       `on ${flags.host} others can reach the server, and nobody is asked who he is: say --open if everybody may read and write`,
     );
   }
+  // Who reads the log may end before the server.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const server = await createServer(optionsOf(flags));
   console.log(`lastwrite listens on ${server.address}`);
   await stopped();

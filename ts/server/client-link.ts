@@ -61,8 +61,9 @@ export class ClientLink implements Link {
   #isWaiting = false;
   /** Has given a sign since it was asked the last time. */
   #isAlive = true;
-  /** Since when more waits for it than may. */
+  /** Since when more waits for it than may without getting less, and how much that is. */
   fullSince = 0;
+  fullBytes = 0;
 
   constructor(socket: WebSocket, { socket: wire, headers }: IncomingMessage, clients: Clients) {
     const { framesPerSecondMax, bytesPerSecondMax } = clients.limits;
@@ -177,6 +178,7 @@ export class ClientLink implements Link {
   drained(): void {
     if (!this.#isWaiting || this.#isClosing) return;
     this.#isWaiting = false;
+    this.#clients.unwatch(this);
     this.#handler?.drained();
   }
 

@@ -81,8 +81,14 @@ export class Clients {
   watch(client: ClientLink): void {
     if (this.#full.has(client)) return;
     client.fullSince = this.now();
+    client.fullBytes = client.bufferedBytes;
     this.#full.add(client);
     this.#cancelLook ??= this.timers.after(LOOK_MS, () => this.#look());
+  }
+
+  /** All that waited for it has left. */
+  unwatch(client: ClientLink): void {
+    this.#full.delete(client);
   }
 
   /** Asks it for a sign from time to time. */
@@ -112,11 +118,15 @@ export class Clients {
 
   #look(): void {
     this.#cancelLook = undefined;
-    const tooLong = this.now() - this.limits.queueFullMsMax;
+    const now = this.now();
     for (const client of this.#full) {
       if (!client.isFull) {
         this.#full.delete(client);
-      } else if ((client.fullSince ?? 0) <= tooLong) {
+      } else if (client.bufferedBytes < client.fullBytes) {
+        // It reads, and has much to read.
+        client.fullSince = now;
+        client.fullBytes = client.bufferedBytes;
+      } else if (client.fullSince <= now - this.limits.queueFullMsMax) {
         this.#full.delete(client);
         this.#metrics.slowClosedTotal++;
         client.close(CLOSE_SLOW, "what waits for you stayed too long");

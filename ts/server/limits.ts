@@ -23,7 +23,7 @@ export interface ServerLimits {
   readonly bytesPerSecondMax: number;
   /** Bytes that wait for one client; above, only which keys have changed is remembered. Default: 1,048,576 (1 MiB). */
   readonly queuedBytesMax: number;
-  /** For how many milliseconds a client may leave that queue full; then its connection ends with 1013. Default: 30,000. */
+  /** For how many milliseconds a client may leave that queue full and get no shorter; then its connection ends with 1013. Default: 30,000. */
   readonly queueFullMsMax: number;
   /** Milliseconds until a client has said who it is. Default: 5,000. */
   readonly handshakeMsMax: number;

@@ -169,6 +169,10 @@ class RoomServer implements LastwriteServer {
     this.#http.on("upgrade", this.#upgrade);
     const { port = 4040, host = "127.0.0.1" } = options;
     await listening(this.#http, port, host);
+    // Such as too many files: nobody else would hear of it, and the process would end.
+    this.#http.on("error", (error) =>
+      log({ level: "error", event: "http-failed", ...told(error) }),
+    );
     log({ level: "info", event: "listening", address: this.address });
   }
 
@@ -197,7 +201,7 @@ class RoomServer implements LastwriteServer {
     try {
       await rooms.close();
     } finally {
-      this.#http.closeAllConnections?.();
+      if (options.server === undefined) this.#http.closeAllConnections();
       await closed;
       log({ level: "info", event: "closed" });
     }
