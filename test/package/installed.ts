@@ -36,7 +36,8 @@ export function installPacked(): Installed {
       "--no-fund",
       "--loglevel=error",
       ...tarballs.map((name) => join(packed, name)),
-      // A dependency, as it is installed here.
+      // The dependencies, as they are installed here.
+      join(here, "../../node_modules/commander"),
       join(here, "../../node_modules/ws"),
     ],
     app,

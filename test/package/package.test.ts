@@ -73,6 +73,14 @@ describe.each([
   ["Node 22", join(here, "runtimes/node_modules/node22/bin/node")],
   ["Node 24", join(here, "runtimes/node_modules/node24/bin/node")],
 ])("on %s", (_, node) => {
+  test("serves rooms and their page by its program", ({ skip }) => {
+    skip(!existsSync(node), "npm has this runtime for Linux on x64 alone");
+    const { version } = JSON.parse(
+      readFileSync(join(installed.folder, "package.json"), "utf8"),
+    ) as { version: string };
+    expect(run(node, ["serve.mjs"], installed.app)).toBe(`${version}\ntrue\nexchanged\n`);
+  });
+
   test.for(["import.mjs", "require.cjs"])("works by %s", (program, { skip }) => {
     skip(!existsSync(node), "npm has this runtime for Linux on x64 alone");
     const printed = run(node, [program, "native", "wasm", "script"], installed.app);
