@@ -1,5 +1,5 @@
 /**
- * Runs a benchmark on the built package: `node scripts/bench.mjs speed|memory|persistence|peers|server [argument…]`.
+ * Runs a benchmark on the built package: `node scripts/bench.mjs speed|memory|persistence|peers|server|size [argument…]`.
  * Sets up whatever it needs and is not there yet.
  */
 import "./node-version.mjs";
@@ -15,6 +15,7 @@ const files = {
   persistence: "bench/persistence.bench.ts",
   peers: "bench/peers/peers.bench.ts",
   server: "bench/server.bench.ts",
+  size: "bench/size.bench.ts",
 };
 
 /** Some of the peers are what stores and servers are compared with. */

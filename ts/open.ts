@@ -17,6 +17,7 @@ import { checkOpenOptions } from "./store/options.ts";
 import { sharedReplicaOf } from "./store/shared.ts";
 import { PersistentStore } from "./store/store.ts";
 import type { Machine } from "./sync/connection.ts";
+import type { Roles } from "./sync/host.ts";
 import type { Connector } from "./transport/contract.ts";
 import { systemTimers } from "./transport/timers.ts";
 
@@ -57,6 +58,7 @@ export async function openOn(machine: Machine, options: OpenOptions): Promise<Pe
   const { persistence, readOnly = false, signal, token } = options;
   signal?.throwIfAborted();
   const connectors = await connectorsOf(options);
+  const roles = await rolesOf(options);
   signal?.throwIfAborted();
   const engine = options.engine ?? (await loadEngine());
   signal?.throwIfAborted();
@@ -67,7 +69,7 @@ export async function openOn(machine: Machine, options: OpenOptions): Promise<Pe
     isOpen = true;
     signal?.throwIfAborted();
     await opening.load();
-    const store = await opening.finish();
+    const store = await opening.finish(roles);
     if (connectors.length > 0 || options.peers !== undefined) {
       store.connect(connectors, token, machine);
     }
@@ -138,9 +140,8 @@ class Opening {
     settleIdentity({ dictionary, attributes, persistence, isNew, replicaId, report });
   }
 
-  async finish(): Promise<PersistentStore> {
-    const { persistence, readOnly = false, signal, collector = false } = this.#options;
-    const { replicaRetentionMs = RETENTION_MS } = this.#options;
+  async finish(roles: Roles): Promise<PersistentStore> {
+    const { persistence, readOnly = false, signal } = this.#options;
     const keeper = readOnly ? undefined : await this.#keeper();
     signal?.throwIfAborted();
     this.#store = new PersistentStore({
@@ -152,8 +153,7 @@ class Opening {
       driftMaxMs: this.#driftMaxMs,
       clock: this.#clock,
       report: (report) => this.#report(report),
-      replicaRetentionMs: collector && !readOnly ? replicaRetentionMs : undefined,
-      peers: this.#options.peers,
+      ...roles,
       timers: this.#machine.timers ?? systemTimers,
       random: this.#machine.random ?? Math.random,
       monotonicNow: this.#machine.monotonicNow ?? (() => performance.now()),
@@ -232,4 +232,19 @@ async function connectorsOf({ connect = [] }: OpenOptions): Promise<readonly Con
     }
   }
   return connectors;
+}
+
+/** Loaded only where they are asked for, too. */
+async function rolesOf({
+  peers,
+  collector = false,
+  readOnly = false,
+  replicaRetentionMs = RETENTION_MS,
+}: OpenOptions): Promise<Roles> {
+  const exchange = peers && (await import("./sync/peer-exchange.ts"));
+  const collecting = collector && !readOnly ? await import("./sync/collector.ts") : undefined;
+  return {
+    peers: exchange && ((surroundings) => new exchange.PeerExchange({ ...peers, ...surroundings })),
+    collector: collecting && ((options) => new collecting.Collector(options, replicaRetentionMs)),
+  };
 }

@@ -19,8 +19,7 @@ import type { Persistence } from "../persistence/contract.ts";
 import { asStoreError } from "../persistence/failure.ts";
 import type { ConnectionStatus, Machine } from "../sync/connection.ts";
 import { Connections } from "../sync/connections.ts";
-import { type StoreHost, syncHostOf } from "../sync/host.ts";
-import type { PeerOptions } from "../sync/peer-exchange.ts";
+import { type Roles, type StoreHost, syncHostOf } from "../sync/host.ts";
 import type { PresenceValue, Present } from "../sync/presence.ts";
 import { runSession } from "../sync/run.ts";
 import type { Connector, Link } from "../transport/contract.ts";
@@ -31,7 +30,7 @@ import type { StoreEmitter } from "./events.ts";
 import { ownCounter } from "./identity.ts";
 import { type Keeper, storeClosed } from "./keeper.ts";
 
-export interface StoreParts {
+export interface StoreParts extends Roles {
   readonly dictionary: Dictionary;
   readonly persistence: Persistence;
   /** Undefined where the store is only looked at. */
@@ -41,12 +40,9 @@ export interface StoreParts {
   readonly driftMaxMs: number;
   readonly clock: StoreClock;
   readonly report: (report: Report) => void;
-  /** Undefined for one that does not collect tombstones for all. */
-  readonly replicaRetentionMs: number | undefined;
   readonly timers: Timers;
   readonly monotonicNow: () => number;
   readonly random: () => number;
-  readonly peers: PeerOptions | undefined;
 }
 
 export class PersistentStore implements Store {
@@ -73,7 +69,7 @@ export class PersistentStore implements Store {
     this.#dictionary = parts.dictionary;
     this.#keeper = parts.keeper;
     // Says so, if it has not yet.
-    if (parts.replicaRetentionMs !== undefined) void this.syncHost;
+    if (parts.collector !== undefined) void this.syncHost;
     if (parts.keeper === undefined) this.#refusal = () => readOnly(parts.persistence.name);
   }
 

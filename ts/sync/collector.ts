@@ -13,7 +13,6 @@ export interface CollectorOptions {
   readonly attributes: Attributes;
   /** 32 hex digits. */
   readonly storeId: string;
-  readonly replicaRetentionMs: number;
   readonly now: () => number;
   readonly timers: Timers;
   /** The horizon was raised: that has to survive a loss of power before anybody is told. */
@@ -28,9 +27,9 @@ export class Collector {
   readonly #known: KnownReplicas;
   #cancel: (() => void) | undefined;
 
-  /** Names this store as the one that collects, unless another one is named already. */
-  constructor(options: CollectorOptions) {
-    const { entries, attributes, storeId, replicaRetentionMs, now } = options;
+  /** Names this store as the one that collects, unless another one is named already. A replica that was silent for `replicaRetentionMs` is waited for no more. */
+  constructor(options: CollectorOptions, replicaRetentionMs: number) {
+    const { entries, attributes, storeId, now } = options;
     this.#options = options;
     this.#known = new KnownReplicas(attributes, replicaRetentionMs);
     if (entries.collector() === undefined) entries.setCollector(idBytes(storeId), now());

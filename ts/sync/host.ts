@@ -8,15 +8,23 @@ import { randomBytes } from "../codec/random.ts";
 import { ATTRIBUTE, type Attributes } from "../persistence/attributes.ts";
 import type { Timers } from "../transport/timers.ts";
 import type { StoreClock } from "./clock.ts";
-import { Collector } from "./collector.ts";
+import type { Collector, CollectorOptions } from "./collector.ts";
 import { keepingOf, listenersOf } from "./keeping.ts";
 import type { Cursor } from "./messages.ts";
-import { PeerExchange, type PeerOptions } from "./peer-exchange.ts";
+import type { PeerExchange, PeerSurroundings } from "./peer-exchange.ts";
 import { PresenceHub } from "./presence.ts";
 import type { SyncHost } from "./run.ts";
 import { sharedExportsOf } from "./shared-exports.ts";
 
-export interface HostedStore {
+/** What not every store does, so that who does not need it need not load it either. */
+export interface Roles {
+  /** Undefined for one that does not look for others. */
+  readonly peers: ((surroundings: PeerSurroundings) => PeerExchange) | undefined;
+  /** Undefined for one that does not collect. */
+  readonly collector: ((options: CollectorOptions) => Collector) | undefined;
+}
+
+export interface HostedStore extends Roles {
   readonly dictionary: Dictionary;
   readonly attributes: Attributes;
   readonly driftMaxMs: number;
@@ -25,13 +33,9 @@ export interface HostedStore {
   /** Another number after each call that may have given a write of its own, or taken one back. */
   revision(): number;
   readonly clock: StoreClock;
-  /** Undefined for one that does not look for others. */
-  readonly peers: PeerOptions | undefined;
   /** Milliseconds that do not go back. */
   readonly monotonicNow: () => number;
   readonly random: () => number;
-  /** Undefined for one that does not collect. */
-  readonly replicaRetentionMs: number | undefined;
   readonly timers: Timers;
   /** Tells the owner. */
   report(report: Report): void;
@@ -92,7 +96,12 @@ export function syncHostOf(store: HostedStore): StoreHost {
       this.peers?.close();
     },
     presence: new PresenceHub(),
-    peers: peersOf(store, storeId),
+    peers: store.peers?.({
+      storeId,
+      timers: store.timers,
+      random: store.random,
+      now: store.monotonicNow,
+    }),
     get revision() {
       return store.revision() + rereadCount;
     },
@@ -148,23 +157,15 @@ export function syncHostOf(store: HostedStore): StoreHost {
   };
 }
 
-function peersOf(
-  { peers, timers, random, monotonicNow: now }: HostedStore,
-  storeId: string,
-): PeerExchange | undefined {
-  return peers && new PeerExchange({ ...peers, storeId, timers, random, now });
-}
-
 function collectorOf(
-  { dictionary, attributes, clock, timers, replicaRetentionMs }: HostedStore,
+  { dictionary, attributes, clock, timers, collector: create }: HostedStore,
   storeId: string,
   onRaise: () => void,
 ): Collector | undefined {
-  if (replicaRetentionMs === undefined) return undefined;
+  if (create === undefined) return undefined;
   const { entries } = internalsOf(dictionary);
   const { now } = clock;
-  const options = { dictionary, entries, attributes, storeId, replicaRetentionMs, now, timers };
-  const collector = new Collector({ ...options, onRaise });
+  const collector = create({ dictionary, entries, attributes, storeId, now, timers, onRaise });
   onRaise();
   return collector;
 }

@@ -16,7 +16,8 @@ export interface PeerOptions {
   readonly connectionsMax?: number;
 }
 
-export interface PeerExchangeOptions extends PeerOptions {
+/** What it needs of the store beside what its owner chose. */
+export interface PeerSurroundings {
   readonly storeId: string;
   readonly timers: Timers;
   /** Milliseconds that do not go back. */
@@ -24,6 +25,8 @@ export interface PeerExchangeOptions extends PeerOptions {
   /** From 0 up to, but not, 1. */
   readonly random: () => number;
 }
+
+export interface PeerExchangeOptions extends PeerOptions, PeerSurroundings {}
 
 /** A session that takes part. */
 export interface PeerMember {
