@@ -10,7 +10,9 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 
+import { LastwriteError } from "../../ts/errors.ts";
 import { open } from "../../ts/open.ts";
+import type { Persistence } from "../../ts/persistence/contract.ts";
 import { memoryPersistence } from "../../ts/persistence/memory.ts";
 import { isRoomName, targetOf } from "../../ts/server/paths.ts";
 import { createServer } from "../../ts/server/index.ts";
@@ -238,6 +240,49 @@ describe("a room", () => {
     expect(JSON.stringify(await served.logged("room-failed"))).toContain("secret");
     await store.close();
   });
+});
+
+describe("a medium that fails", () => {
+  test.each([
+    ["store-full", "is tried again", 1],
+    ["store-poisoned", "is opened anew", 2],
+  ] as const)(
+    "with %s: nobody hears of what is not kept, it %s, and nothing is lost",
+    async (code, _, openedCount) => {
+      let failure: LastwriteError | undefined;
+      let count = 0;
+      const kept = memoryPersistence();
+      const append = kept.append.bind(kept);
+      const persistence = (): Persistence => {
+        count++;
+        const fails = (...args: Parameters<typeof append>): Promise<void> =>
+          failure === undefined ? append(...args) : Promise.reject(failure);
+        return Object.assign(kept, { append: fails });
+      };
+      await using served = await serve({ persistence });
+      const [one, other] = await Promise.all([served.store("team"), served.store("team")]);
+      const json = served.json("team");
+      await json.hears({ action: "initial_data" });
+      one.set("a", 1);
+      await holds(other, "a", 1);
+      await one.synced();
+
+      failure = new LastwriteError(code, "/secret/team.lw is broken");
+      one.set("b", 2);
+      await whenStatus(one, "offline");
+      expect(one.statusReason?.message).not.toContain("secret");
+      expect(one.pendingCount).toBe(1);
+      expect(await served.logged("room-failed")).toMatchObject({ code });
+      expect(other.has("b")).toBe(false);
+      expect(json.heard.some(({ key }) => key === "b")).toBe(false);
+
+      failure = undefined;
+      await one.synced();
+      await holds(other, "b", 2);
+      expect(count).toBe(openedCount);
+      expect((await served.server.room("team")).get("b")).toBe(2);
+    },
+  );
 });
 
 describe("rooms are kept", () => {
