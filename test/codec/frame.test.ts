@@ -4,14 +4,8 @@ import { describe, expect, test } from "vitest";
 import { LastwriteError } from "../../ts/errors.ts";
 import { encodedEntry } from "../../ts/codec/block.ts";
 import { compareDots, compareKeys, type Entry } from "../../ts/codec/entry.ts";
-import {
-  decodeFrame,
-  decodeHeader,
-  encodeEntriesFrame,
-  encodeFrame,
-  type Header,
-  KIND,
-} from "../../ts/codec/frame.ts";
+import { decodeFrame, encodeEntriesFrame, encodeFrame } from "../../ts/codec/frame.ts";
+import { decodeHeader, type Header, KIND } from "../../ts/codec/header.ts";
 import { checksum } from "../../ts/codec/hash.ts";
 import { ByteWriter } from "../../ts/codec/numbers.ts";
 import { entry, stamp, version } from "./arbitraries.ts";
@@ -69,10 +63,12 @@ describe("frames", () => {
     );
   });
 
-  test("give back header and order of deltas and snapshots", () => {
+  test("give back header and order of deltas, snapshots and changes", () => {
+    const byDot = (a: Entry, b: Entry): number => compareDots(a.dot, b.dot);
     const kinds = [
-      [KIND.delta, (a: Entry, b: Entry) => compareDots(a.dot, b.dot)],
+      [KIND.delta, byDot],
       [KIND.snapshot, compareKeys],
+      [KIND.changes, byDot],
     ] as const;
     for (const [kind, compare] of kinds) {
       fc.assert(
@@ -82,13 +78,21 @@ describe("frames", () => {
           version,
           fc.option(stamp, { nil: undefined }),
           fc.boolean(),
-          (entries, base, own, collected, isTainted) => {
+          fc.boolean(),
+          (entries, base, own, collected, isTainted, isNamed) => {
             const sorted = entries
               .toSorted(compare)
               .filter((current, at, all) => at === 0 || compare(all[at - 1] as Entry, current) < 0);
             const header: Header = {
               kind,
-              part: { deltaId: "0123456789abcdef", number: 2 ** 32 - 1 },
+              ...(kind !== KIND.changes && {
+                part: { deltaId: "0123456789abcdef", number: 2 ** 32 - 1 },
+              }),
+              collector:
+                isNamed && collected !== undefined
+                  ? { stamp: collected, storeId: "ab".repeat(16) }
+                  : undefined,
+              isDifference: kind === KIND.changes && isNamed,
               base: kind === KIND.delta ? base : undefined,
               vector: own.vector,
               horizon: base.vector,
@@ -128,7 +132,7 @@ describe("frames", () => {
     expect(codeOf(() => decodeFrame(sealed(bytes.with(2, 2)), ALL_KINDS))).toBe(
       "unsupported-format",
     );
-    expect(codeOf(() => decodeFrame(sealed(bytes.with(3, 7)), ALL_KINDS))).toBe(
+    expect(codeOf(() => decodeFrame(sealed(bytes.with(3, 8)), ALL_KINDS))).toBe(
       "unsupported-format",
     );
   });
