@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 
 import { idText } from "../../ts/codec/entry.ts";
 import { compareText } from "../../ts/codec/text.ts";
-import { decodeFrame, KIND } from "../../ts/codec/frame.ts";
+import { decodeFrame } from "../../ts/codec/frame.ts";
+import { KIND } from "../../ts/codec/header.ts";
 import { readColumns } from "../../ts/engine/columns.ts";
 import {
   ADOPT,

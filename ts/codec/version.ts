@@ -1,7 +1,7 @@
 /** Version frames, and how two versions compare. */
 
 import { hasVersion, NO_DOTS, type Version } from "./dots.ts";
-import { decodeFrame, encodeFrame, KIND } from "./frame.ts";
+import { decodeBare, encodeBare, KIND } from "./header.ts";
 
 /** How what one replica has seen stands to what another has. */
 export type VersionOrder = "equal" | "before" | "after" | "concurrent";
@@ -20,10 +20,10 @@ export function compareVersions(a: Uint8Array, b: Uint8Array): VersionOrder {
 }
 
 export function decodeVersion(bytes: Uint8Array): Version {
-  const { vector, end } = decodeFrame(bytes, [KIND.version]);
+  const { vector, end } = decodeBare(bytes, [KIND.version]);
   return { vector, exceptions: end ?? NO_DOTS.exceptions };
 }
 
 export function encodeVersion({ vector, exceptions }: Version): Uint8Array {
-  return encodeFrame({ kind: KIND.version, vector, end: exceptions });
+  return encodeBare({ kind: KIND.version, vector, end: exceptions });
 }

@@ -1,6 +1,7 @@
 /** The engine in plain TypeScript: what the others are tested against, and what runs where neither of them loads. */
 
-import { decodeFrame, encodeEntriesFrame, KIND, openFrame } from "../codec/frame.ts";
+import { decodeFrame, encodeEntriesFrame, openFrame } from "../codec/frame.ts";
+import { KIND } from "../codec/header.ts";
 import { columnsOfEntries, entriesOfColumns } from "./columns.ts";
 import type { Engine, ScratchMerge } from "./contract.ts";
 import { createScriptDictionary, lanesBytes } from "./script/dictionary.ts";

@@ -1,7 +1,8 @@
 /** From one place to another, and out of a damaged one. */
 
 import { encodedEntry } from "../codec/block.ts";
-import { encodeFrame, KIND } from "../codec/frame.ts";
+import { encodeFrame } from "../codec/frame.ts";
+import { KIND } from "../codec/header.ts";
 import { createDictionary } from "../dictionary/dictionary.ts";
 import { internalsOf } from "../dictionary/internals.ts";
 import { entriesOfColumns } from "../engine/columns.ts";

@@ -3,12 +3,10 @@
 import { type Collector, joinCollectors } from "../codec/collector.ts";
 import { type Run, SeenDots } from "../codec/dots.ts";
 import { compareStamps, idText, type Stamp } from "../codec/entry.ts";
+import { decodeFrame, encodeFrame, type Frame } from "../codec/frame.ts";
 import {
-  decodeFrame,
   decodeHeader,
-  encodeFrame,
   FIELD,
-  type Frame,
   ID_BYTES,
   KIND,
   type JournalFields,
@@ -16,7 +14,7 @@ import {
   readField,
   readPlace,
   WHOLE,
-} from "../codec/frame.ts";
+} from "../codec/header.ts";
 import { ByteReader, ByteWriter, corrupt } from "../codec/numbers.ts";
 import { compareText, decodeText, encodeText } from "../codec/text.ts";
 import type { Dot } from "../dictionary/contract.ts";

@@ -4,7 +4,7 @@
  */
 
 import { NO_DOTS, SeenDots } from "../codec/dots.ts";
-import { decodeHeader, KIND } from "../codec/frame.ts";
+import { decodeHeader, KIND } from "../codec/header.ts";
 import { compareVersions, decodeVersion, encodeVersion } from "../codec/version.ts";
 import { type ErrorCode, LastwriteError } from "../errors.ts";
 import type { SharedReplica } from "./contract.ts";

@@ -3,7 +3,8 @@
 import { encodedEntry } from "../codec/block.ts";
 import { hasDot, NO_DOTS, SeenDots, type Version } from "../codec/dots.ts";
 import { type Entry, sameWrite } from "../codec/entry.ts";
-import { decodeFrame, encodeFrame, type Frame, KIND } from "../codec/frame.ts";
+import { decodeFrame, encodeFrame, type Frame } from "../codec/frame.ts";
+import { KIND } from "../codec/header.ts";
 import type { Dictionary } from "../dictionary/contract.ts";
 import { createDictionary } from "../dictionary/dictionary.ts";
 import { internalsOf } from "../dictionary/internals.ts";

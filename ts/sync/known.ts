@@ -1,7 +1,7 @@
 /** The replicas that a collector knows, and how far each has come: tombstones that all of them have seen can go. */
 
 import type { Vector } from "../codec/dots.ts";
-import { decodeHeader, KIND } from "../codec/frame.ts";
+import { decodeHeader, KIND } from "../codec/header.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
 import { encodeVersion } from "../codec/version.ts";
 import type { Attributes } from "../persistence/attributes.ts";

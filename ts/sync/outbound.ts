@@ -1,6 +1,6 @@
 /** What a session sends: parts that wait for credit, and after them what arrives, in the order of arrival. */
 
-import { decodeHeader, KIND, type Part as FramePart } from "../codec/frame.ts";
+import { decodeHeader, KIND, type Part as FramePart } from "../codec/header.ts";
 import type {
   Changes,
   ChangesOptions,

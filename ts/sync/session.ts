@@ -9,7 +9,7 @@
 
 import { vectorCovers } from "../codec/dots.ts";
 import { idText } from "../codec/entry.ts";
-import { deltaIdOf, DIFFERENCE, flagsOf, TAINTED } from "../codec/frame.ts";
+import { deltaIdOf, DIFFERENCE, flagsOf, TAINTED } from "../codec/header.ts";
 import { ByteWriter } from "../codec/numbers.ts";
 import { decodeVersion } from "../codec/version.ts";
 import type { MergeResult } from "../dictionary/contract.ts";

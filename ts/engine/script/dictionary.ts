@@ -11,7 +11,8 @@ import {
   type Stamp,
   STAMP_COUNTER_END,
 } from "../../codec/entry.ts";
-import { decodeFrame, KIND, openFrame, writeHlc } from "../../codec/frame.ts";
+import { decodeFrame, openFrame } from "../../codec/frame.ts";
+import { KIND, writeHlc } from "../../codec/header.ts";
 import type { Lanes } from "../../codec/hash.ts";
 import { ByteWriter, corrupt } from "../../codec/numbers.ts";
 import { type PlainValue, plainValue, samePlain } from "../../codec/plain.ts";

@@ -9,7 +9,8 @@ import {
 } from "../../codec/block.ts";
 import { hasDot, NO_DOTS, type Version } from "../../codec/dots.ts";
 import { compareByDot, compareKeys, idBytes } from "../../codec/entry.ts";
-import { decodeFrame, deltaIdOf, encodeFrame, type Header, KIND } from "../../codec/frame.ts";
+import { decodeFrame, encodeFrame } from "../../codec/frame.ts";
+import { deltaIdOf, type Header, KIND } from "../../codec/header.ts";
 import { ByteWriter } from "../../codec/numbers.ts";
 import { encodeVersion } from "../../codec/version.ts";
 import type { Changes, ExportOptions } from "../contract.ts";

@@ -11,7 +11,8 @@ import {
   type Version,
 } from "../../codec/dots.ts";
 import { compareByDot, type Dot, type Entry, sameWrite, type Stamp } from "../../codec/entry.ts";
-import { type Frame, type FrameHeader, KIND } from "../../codec/frame.ts";
+import type { Frame } from "../../codec/frame.ts";
+import { type FrameHeader, KIND } from "../../codec/header.ts";
 import type { Change } from "../columns.ts";
 import { mergeEntries } from "./holdings.ts";
 import type { State } from "./state.ts";

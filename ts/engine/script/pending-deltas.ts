@@ -1,7 +1,7 @@
 /** Deltas of which some parts have come and others have not. Forgotten on a crash, which costs sending them again. */
 
 import { type Run, unionRuns, type Version } from "../../codec/dots.ts";
-import type { Part } from "../../codec/frame.ts";
+import type { Part } from "../../codec/header.ts";
 
 /** What a part brings beside its entries. */
 export interface PartReport {

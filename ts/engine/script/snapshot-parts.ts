@@ -2,7 +2,8 @@
 
 import { LastwriteError } from "../../errors.ts";
 import { compareKeys, type Entry } from "../../codec/entry.ts";
-import { checkAscending, type FrameHeader, KIND, openFrame } from "../../codec/frame.ts";
+import { checkAscending, openFrame } from "../../codec/frame.ts";
+import { type FrameHeader, KIND } from "../../codec/header.ts";
 
 /** A whole snapshot. */
 export interface Snapshot {
