@@ -3,13 +3,15 @@
 import { type Collector, joinCollectors } from "../codec/collector.ts";
 import { type Run, SeenDots } from "../codec/dots.ts";
 import { compareStamps, idText, type Stamp } from "../codec/entry.ts";
-import { decodeFrame, encodeFrame, type Frame } from "../codec/frame.ts";
 import {
   decodeHeader,
+  encodeBare,
   FIELD,
+  type FrameHeader,
   ID_BYTES,
   KIND,
   type JournalFields,
+  openHeader,
   peekHeader,
   readField,
   readPlace,
@@ -148,7 +150,7 @@ export function splitState(frame: Uint8Array, rowCount: number): Omit<SplitJourn
   const journal = header.journal as JournalFields;
   const collected = Array.from(header.horizon, ([replicaId, counter]) => ({ replicaId, counter }));
   const place = journal.place + rowCount;
-  const state = encodeFrame({ ...header, journal: { ...journal, isWhole: false, place } });
+  const state = encodeBare({ ...header, journal: { ...journal, isWhole: false, place } });
   return { firstPlace: journal.place, collected, state };
 }
 
@@ -182,8 +184,8 @@ export function joinStates(states: readonly Uint8Array[]): Uint8Array {
   let collector: Collector | undefined;
   let last: JournalFields | undefined;
   for (const bytes of states) {
-    const state = decodeFrame(bytes, [KIND.journal]);
-    if (state.entries.length > 0) throw invalid("a state has entries; give what splitJournal gave");
+    const { header: state, content } = openHeader(bytes, [KIND.journal]);
+    if (content.remaining > 0) throw invalid("a state has entries; give what splitJournal gave");
     last = state.journal as JournalFields;
     seen.adopt({ vector: state.vector, exceptions: state.end ?? noRuns }, last.ownId);
     for (const [id, counter] of state.horizon)
@@ -194,7 +196,7 @@ export function joinStates(states: readonly Uint8Array[]): Uint8Array {
   }
   if (last === undefined) throw invalid("there are no states to join; give one or more");
   const kept = new Map([...attributes].filter(([, value]) => value !== undefined));
-  return encodeFrame({
+  return encodeBare({
     kind: KIND.journal,
     vector: seen.vector,
     end: seen.exceptions,
@@ -224,7 +226,7 @@ function decodeAttributes(bytes: Uint8Array | undefined): Map<string, Uint8Array
   return attributes;
 }
 
-function laterStamp(stamp: Stamp | undefined, { collected }: Frame): Stamp | undefined {
+function laterStamp(stamp: Stamp | undefined, { collected }: FrameHeader): Stamp | undefined {
   if (stamp === undefined || collected === undefined) return stamp ?? collected;
   return compareStamps(collected, stamp) > 0 ? collected : stamp;
 }
