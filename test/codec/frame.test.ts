@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 
 import { LastwriteError } from "../../ts/errors.ts";
 import { encodedEntry } from "../../ts/codec/block.ts";
-import { compareDots, compareKeys, type Entry } from "../../ts/codec/entry.ts";
+import type { Entry } from "../../ts/codec/entry.ts";
+import { compareDots, compareKeys } from "../../ts/codec/order.ts";
 import { decodeFrame, encodeEntriesFrame, encodeFrame } from "../../ts/codec/frame.ts";
 import { decodeHeader, type Header, KIND } from "../../ts/codec/header.ts";
 import { checksum } from "../../ts/codec/hash.ts";

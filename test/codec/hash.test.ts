@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
-import { checksum, hashOfBytes, Mix, sipHash13 } from "../../ts/codec/hash.ts";
+import { checksum, hashOfBytes, Mix } from "../../ts/codec/hash.ts";
+import { sipHash13 } from "../../ts/codec/sip.ts";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -7,7 +7,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
-import { checksum, hashOfBytes, sipHash13 } from "../../ts/codec/hash.ts";
+import { checksum, hashOfBytes } from "../../ts/codec/hash.ts";
+import { sipHash13 } from "../../ts/codec/sip.ts";
 import { decodeValue } from "../../ts/codec/read-value.ts";
 import { tagged } from "../../ts/codec/tagged.ts";
 import { encodeValue, type Value } from "../../ts/codec/value.ts";

@@ -5,13 +5,13 @@ import {
   type Dot,
   DOT_COUNTER_END,
   type Entry,
-  entryTag,
   followingHlc,
   type Hlc,
   HLC_ZERO,
   MILLIS_END,
   STAMP_COUNTER_END,
 } from "./entry.ts";
+import { entryTag } from "./order.ts";
 import { ByteReader, ByteWriter, corrupt, unzigzag, zigzag } from "./numbers.ts";
 import { payloadOf, type PlainValue, plainValue } from "./plain.ts";
 import { isMeasured, TAG } from "./tags.ts";

@@ -7,7 +7,8 @@ import {
   readBlock,
   writeBlock,
 } from "./block.ts";
-import { compareByDot, compareKeys, type Entry } from "./entry.ts";
+import type { Entry } from "./entry.ts";
+import { compareByDot, compareKeys } from "./order.ts";
 import {
   finishFrame,
   type FrameHeader,

@@ -3,12 +3,6 @@
 /** Four u32: an entry hash, or a digest. */
 export type Lanes = readonly [number, number, number, number];
 
-/** A u64 as two u32. */
-export interface U64 {
-  readonly high: number;
-  readonly low: number;
-}
-
 /** 128 bits out of whole 16-byte blocks: the body and finish of MurmurHash3 x86_128 (Austin Appleby, public domain). */
 export class Mix {
   #h1: number;
@@ -86,94 +80,6 @@ export function checksum(bytes: Uint8Array): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** SipHash-1-3 (Aumasson, Bernstein) under a key of 16 bytes. */
-export function sipHash13(key: Uint8Array, bytes: Uint8Array): U64 {
-  const state = new Sip(key);
-  const wholeEnd = bytes.length & ~7;
-  for (let at = 0; at < wholeEnd; at += 8)
-    state.absorb(wholeWord(bytes, at + 4), wholeWord(bytes, at));
-  state.absorb(word(bytes, wholeEnd + 4) | (bytes.length << 24), word(bytes, wholeEnd));
-  return state.finish();
-}
-
-/** The four lanes of SipHash, each as its high and low half. */
-class Sip {
-  #v0h: number;
-  #v0l: number;
-  #v1h: number;
-  #v1l: number;
-  #v2h: number;
-  #v2l: number;
-  #v3h: number;
-  #v3l: number;
-
-  constructor(key: Uint8Array) {
-    this.#v0h = word(key, 4) ^ 0x736f6d65;
-    this.#v0l = word(key, 0) ^ 0x70736575;
-    this.#v1h = word(key, 12) ^ 0x646f7261;
-    this.#v1l = word(key, 8) ^ 0x6e646f6d;
-    this.#v2h = word(key, 4) ^ 0x6c796765;
-    this.#v2l = word(key, 0) ^ 0x6e657261;
-    this.#v3h = word(key, 12) ^ 0x74656462;
-    this.#v3l = word(key, 8) ^ 0x79746573;
-  }
-
-  absorb(high: number, low: number): void {
-    this.#v3h ^= high;
-    this.#v3l ^= low;
-    this.#round();
-    this.#v0h ^= high;
-    this.#v0l ^= low;
-  }
-
-  finish(): U64 {
-    this.#v2l ^= 0xff;
-    for (let round = 0; round < 3; round++) this.#round();
-    return {
-      high: (this.#v0h ^ this.#v1h ^ this.#v2h ^ this.#v3h) >>> 0,
-      low: (this.#v0l ^ this.#v1l ^ this.#v2l ^ this.#v3l) >>> 0,
-    };
-  }
-
-  #round(): void {
-    // v0 += v1; v1 = rotl(v1, 13) ^ v0; v0 = rotl(v0, 32)
-    let low = (this.#v0l >>> 0) + (this.#v1l >>> 0);
-    let high = (this.#v0h + this.#v1h + carry(low)) | 0;
-    low |= 0;
-    let rotatedHigh = (this.#v1h << 13) | (this.#v1l >>> 19);
-    this.#v1l = ((this.#v1l << 13) | (this.#v1h >>> 19)) ^ low;
-    this.#v1h = rotatedHigh ^ high;
-    this.#v0h = low;
-    this.#v0l = high;
-
-    // v2 += v3; v3 = rotl(v3, 16) ^ v2
-    low = (this.#v2l >>> 0) + (this.#v3l >>> 0);
-    this.#v2h = (this.#v2h + this.#v3h + carry(low)) | 0;
-    this.#v2l = low | 0;
-    rotatedHigh = (this.#v3h << 16) | (this.#v3l >>> 16);
-    this.#v3l = ((this.#v3l << 16) | (this.#v3h >>> 16)) ^ this.#v2l;
-    this.#v3h = rotatedHigh ^ this.#v2h;
-
-    // v0 += v3; v3 = rotl(v3, 21) ^ v0
-    low = (this.#v0l >>> 0) + (this.#v3l >>> 0);
-    this.#v0h = (this.#v0h + this.#v3h + carry(low)) | 0;
-    this.#v0l = low | 0;
-    rotatedHigh = (this.#v3h << 21) | (this.#v3l >>> 11);
-    this.#v3l = ((this.#v3l << 21) | (this.#v3h >>> 11)) ^ this.#v0l;
-    this.#v3h = rotatedHigh ^ this.#v0h;
-
-    // v2 += v1; v1 = rotl(v1, 17) ^ v2; v2 = rotl(v2, 32)
-    low = (this.#v2l >>> 0) + (this.#v1l >>> 0);
-    high = (this.#v2h + this.#v1h + carry(low)) | 0;
-    low |= 0;
-    rotatedHigh = (this.#v1h << 17) | (this.#v1l >>> 15);
-    this.#v1l = ((this.#v1l << 17) | (this.#v1h >>> 15)) ^ low;
-    this.#v1h = rotatedHigh ^ high;
-    this.#v2h = low;
-    this.#v2l = high;
-  }
-}
-
 const C1 = 0x239b961b;
 const C2 = 0xab0e9789;
 const C3 = 0x38b34ae5;
@@ -200,18 +106,13 @@ function finalMix(lane: number): number {
   return hash ^ (hash >>> 16);
 }
 
-/** 1 when the sum of two u32 does not fit one. */
-function carry(sum: number): number {
-  return sum > 0xffffffff ? 1 : 0;
-}
-
 /** Four bytes as a word; those beyond the end count as zeros. */
-function word(bytes: Uint8Array, at: number): number {
+export function word(bytes: Uint8Array, at: number): number {
   if (at + 4 <= bytes.length) return wholeWord(bytes, at);
   return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
 }
 
-function wholeWord(bytes: Uint8Array, at: number): number {
+export function wholeWord(bytes: Uint8Array, at: number): number {
   return (
     byteAt(bytes, at) |
     (byteAt(bytes, at + 1) << 8) |

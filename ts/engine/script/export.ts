@@ -8,7 +8,8 @@ import {
   sharedLength,
 } from "../../codec/block.ts";
 import { hasDot, NO_DOTS, type Version } from "../../codec/dots.ts";
-import { compareByDot, compareKeys, idBytes } from "../../codec/entry.ts";
+import { idBytes } from "../../codec/entry.ts";
+import { compareByDot, compareKeys } from "../../codec/order.ts";
 import { decodeFrame, encodeFrame } from "../../codec/frame.ts";
 import { deltaIdOf, type Header, KIND } from "../../codec/header.ts";
 import { ByteWriter } from "../../codec/numbers.ts";

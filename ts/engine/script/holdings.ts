@@ -1,13 +1,7 @@
 /** The entries and prefix tombstones that something holds, and what decides which of them stay. */
 
-import {
-  compareKeys,
-  compareRank,
-  compareStamps,
-  type Entry,
-  entryHash,
-  type Write,
-} from "../../codec/entry.ts";
+import { compareStamps, type Entry, type Write } from "../../codec/entry.ts";
+import { compareKeys, compareRank, entryHash } from "../../codec/order.ts";
 import type { Lanes } from "../../codec/hash.ts";
 
 /** What an entry is found by. */

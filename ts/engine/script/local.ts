@@ -3,8 +3,6 @@
 import { LastwriteError } from "../../errors.ts";
 import type { Vector } from "../../codec/dots.ts";
 import {
-  compareBeforeDot,
-  compareByDot,
   compareHlcs,
   compareStamps,
   type Dot,
@@ -12,6 +10,7 @@ import {
   type Stamp,
   type Write,
 } from "../../codec/entry.ts";
+import { compareBeforeDot, compareByDot } from "../../codec/order.ts";
 import type { PlainValue } from "../../codec/plain.ts";
 import { CLOCK_AHEAD, WON } from "../contract.ts";
 import { dropCoveredBy } from "./holdings.ts";

@@ -10,7 +10,8 @@ import {
   vectorCovers,
   type Version,
 } from "../../codec/dots.ts";
-import { compareByDot, type Dot, type Entry, sameWrite, type Stamp } from "../../codec/entry.ts";
+import type { Dot, Entry, Stamp } from "../../codec/entry.ts";
+import { compareByDot, sameWrite } from "../../codec/order.ts";
 import type { Frame } from "../../codec/frame.ts";
 import { type FrameHeader, KIND } from "../../codec/header.ts";
 import type { Change } from "../columns.ts";

@@ -1,8 +1,9 @@
 /** Fingerprints for the exchange by ranges: entries by the keyed hashes of their keys. */
 
 import { LastwriteError } from "../../errors.ts";
-import { compareKeys, type Dot, entryHash, idBytes } from "../../codec/entry.ts";
-import { sipHash13, type U64 } from "../../codec/hash.ts";
+import { type Dot, idBytes } from "../../codec/entry.ts";
+import { compareKeys, entryHash } from "../../codec/order.ts";
+import { sipHash13, type U64 } from "../../codec/sip.ts";
 import { ByteReader, ByteWriter } from "../../codec/numbers.ts";
 import { encodeText } from "../../codec/text.ts";
 import type { HeldEntry, State } from "./state.ts";

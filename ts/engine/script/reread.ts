@@ -2,7 +2,8 @@
 
 import { LastwriteError } from "../../errors.ts";
 import { hasDot } from "../../codec/dots.ts";
-import { compareByDot, type Entry, sameWrite } from "../../codec/entry.ts";
+import type { Entry } from "../../codec/entry.ts";
+import { compareByDot, sameWrite } from "../../codec/order.ts";
 import { dropCovered, mergeEntries, scratchTarget, wins } from "./holdings.ts";
 import {
   checkCollected,

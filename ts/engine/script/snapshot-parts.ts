@@ -1,7 +1,8 @@
 /** The parts of one snapshot, put together again. */
 
 import { LastwriteError } from "../../errors.ts";
-import { compareKeys, type Entry } from "../../codec/entry.ts";
+import type { Entry } from "../../codec/entry.ts";
+import { compareKeys } from "../../codec/order.ts";
 import { checkAscending, openFrame } from "../../codec/frame.ts";
 import { type FrameHeader, KIND } from "../../codec/header.ts";
 
