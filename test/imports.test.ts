@@ -42,19 +42,19 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^persistence\//u,
     /^(errors\.ts|codec\/.*|engine\/(contract|columns|load)\.ts|dictionary\/.*|persistence\/.*|#files)$/u,
   ],
-  [/^(sync\/messages|transport\/contract)\.ts$/u, /^never$/u],
-  [/^sync\/codec.*\.ts$/u, /^(errors\.ts|codec\/.*|sync\/(codec.*|messages)\.ts)$/u],
+  [/^(sync\/(messages|limits)|transport\/contract)\.ts$/u, /^never$/u],
+  [/^sync\/codec.*\.ts$/u, /^(errors\.ts|codec\/.*|sync\/(codec.*|limits|messages)\.ts)$/u],
   [/^transport\/tcp\.ts$/u, /^(errors\.ts|transport\/.*|node:net)$/u],
-  [/^transport\/websocket-node\.ts$/u, /^(sync\/codec\.ts|transport\/websocket\.ts|ws)$/u],
+  [/^transport\/websocket-node\.ts$/u, /^(sync\/limits\.ts|transport\/websocket\.ts|ws)$/u],
   [/^transport\/deflate-node\.ts$/u, /^(codec\/numbers\.ts|node:zlib)$/u],
-  [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/codec\.ts|transport\/.*|#deflate|#websocket)$/u],
+  [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/(codec|limits)\.ts|transport\/.*|#deflate|#websocket)$/u],
   [
     /^sync\//u,
     /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/attributes\.ts|transport\/(contract|timers|backoff|packed-link)\.ts|sync\/.*)$/u,
   ],
   [
     /^store\//u,
-    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(attributes|check|contract|failure|journal|replay)\.ts|store\/.*|sync\/(clock|codec|host|peer-exchange|presence|run|connections?)\.ts|transport\/(contract|timers)\.ts)$/u,
+    /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/(attributes|check|contract|failure|journal|replay)\.ts|store\/.*|sync\/(clock|limits|host|peer-exchange|presence|run|connections?)\.ts|transport\/(contract|timers)\.ts)$/u,
   ],
   [
     /^react\//u,
@@ -62,7 +62,7 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [
     /^server\//u,
-    /^(errors\.ts|open\.ts|codec\/.*|dictionary\/(arguments|contract)\.ts|engine\/(contract|columns|load)\.ts|persistence\/[a-z-]*\.ts|store\/(contract|store)\.ts|sync\/(codec|messages|run)\.ts|transport\/[a-z-]*\.ts|server\/.*|node:.*|ws)$/u,
+    /^(errors\.ts|open\.ts|codec\/.*|dictionary\/(arguments|contract)\.ts|engine\/(contract|columns|load)\.ts|persistence\/[a-z-]*\.ts|store\/(contract|store)\.ts|sync\/(limits|messages|run)\.ts|transport\/[a-z-]*\.ts|server\/.*|node:.*|ws)$/u,
   ],
   [/^cli\//u, /^(errors\.ts|server\/.*|cli\/.*|node:.*|commander)$/u],
   [

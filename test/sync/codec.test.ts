@@ -3,10 +3,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { decodeMessage, encodeMessage, encodeText } from "../../ts/sync/codec.ts";
 import {
-  decodeMessage,
-  encodeMessage,
-  encodeText,
   FRAME_BYTES_MAX,
   HASHES_MAX,
   MESSAGE_BYTES_MAX,
@@ -16,7 +14,7 @@ import {
   TEXT_LENGTH_MAX,
   TOKEN_BYTES_MAX,
   VECTOR_PIECE_BYTES_MAX,
-} from "../../ts/sync/codec.ts";
+} from "../../ts/sync/limits.ts";
 import type { Have, Hello, SyncMessage } from "../../ts/sync/messages.ts";
 import { fromHex, sameBytes, toHex } from "../suites/bytes.ts";
 import { errorCode } from "../suites/failures.ts";

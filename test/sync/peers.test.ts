@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 
-import { ADDRESSES_MAX } from "../../ts/sync/codec.ts";
+import { ADDRESSES_MAX } from "../../ts/sync/limits.ts";
 import { type PeerSession, PeerTable, type ToldPeers } from "../../ts/sync/peers.ts";
 import { type Random, seededRandom } from "../suites/random.ts";
 

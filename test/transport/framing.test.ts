@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { MESSAGE_BYTES_MAX, TEXT_LENGTH_MAX } from "../../ts/sync/codec.ts";
+import { MESSAGE_BYTES_MAX, TEXT_LENGTH_MAX } from "../../ts/sync/limits.ts";
 import type { Message } from "../../ts/transport/contract.ts";
 import { Deframer, framed, type StreamForm } from "../../ts/transport/framing.ts";
 

@@ -5,7 +5,8 @@ import { deflateRawSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 
 import { ByteWriter } from "../../ts/codec/numbers.ts";
-import { decodeMessage, encodeMessage, MESSAGE_BYTES_MAX } from "../../ts/sync/codec.ts";
+import { decodeMessage, encodeMessage } from "../../ts/sync/codec.ts";
+import { MESSAGE_BYTES_MAX } from "../../ts/sync/limits.ts";
 import type { Link, Message } from "../../ts/transport/contract.ts";
 import * as ofBrowsers from "../../ts/transport/deflate-default.ts";
 import * as ofNode from "../../ts/transport/deflate-node.ts";

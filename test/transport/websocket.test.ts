@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 
-import { MESSAGE_BYTES_MAX } from "../../ts/sync/codec.ts";
+import { MESSAGE_BYTES_MAX } from "../../ts/sync/limits.ts";
 import {
   linkOfWebSocket,
   webSocketConnector,

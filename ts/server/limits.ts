@@ -1,7 +1,7 @@
 /** What a server allows, by name: the options of `createServer`, the flags of the program and the table in docs/server.md. */
 
 import { LastwriteError } from "../errors.ts";
-import { MESSAGE_BYTES_MAX } from "../sync/codec.ts";
+import { MESSAGE_BYTES_MAX } from "../sync/limits.ts";
 
 /** Numbers from 1; what is left out has its default. */
 export interface ServerLimits {

@@ -3,7 +3,7 @@
 import { encodeText } from "../codec/text.ts";
 import { checkFunction, checkOptions, checkReplicaId, invalid } from "../dictionary/arguments.ts";
 import { checkPersistence } from "../persistence/check.ts";
-import { ADDRESS_BYTES_MAX, TOKEN_BYTES_MAX } from "../sync/codec.ts";
+import { ADDRESS_BYTES_MAX, TOKEN_BYTES_MAX } from "../sync/limits.ts";
 import type { PeerOptions } from "../sync/peer-exchange.ts";
 import type { Connector } from "../transport/contract.ts";
 import type { OpenOptions, PersistenceHooks } from "./contract.ts";

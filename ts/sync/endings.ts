@@ -1,7 +1,7 @@
 /** How sessions end: what is told of it, by which close code, and whether to try again. */
 
 import { type ErrorCode, LastwriteError } from "../errors.ts";
-import { FAILURE_MESSAGE_BYTES_MAX } from "./codec.ts";
+import { FAILURE_MESSAGE_BYTES_MAX } from "./limits.ts";
 import type { Failure } from "./messages.ts";
 
 export const CLOSE_REGULAR = 1000;

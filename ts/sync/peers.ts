@@ -1,7 +1,7 @@
 /** Whom a replica knows beside those it was told to connect to: a table of addresses without links, timers or a clock. docs/protocol.md, Peers. */
 
 import { encodeText } from "../codec/text.ts";
-import { ADDRESS_BYTES_MAX, ADDRESSES_MAX } from "./codec.ts";
+import { ADDRESS_BYTES_MAX, ADDRESSES_MAX } from "./limits.ts";
 import type { Peers } from "./messages.ts";
 
 /** To how many addresses the table connects at once, if nobody says otherwise. */

@@ -4,7 +4,7 @@ import { randomBytes } from "../codec/random.ts";
 import { idText } from "../codec/entry.ts";
 import { encodeText } from "../codec/text.ts";
 import { LastwriteError } from "../errors.ts";
-import { PRESENCE_BYTES_MAX } from "./codec.ts";
+import { PRESENCE_BYTES_MAX } from "./limits.ts";
 import type { Presence } from "./messages.ts";
 
 /** What can be told of oneself: what JSON can say. */

@@ -9,7 +9,7 @@ import { idBytes, idText } from "../codec/entry.ts";
 import { ByteReader, ByteWriter } from "../codec/numbers.ts";
 import type { EngineDictionary, ExportOptions } from "../engine/contract.ts";
 import { LastwriteError } from "../errors.ts";
-import { FRAME_BYTES_MAX, RANGES_MAX } from "./codec.ts";
+import { FRAME_BYTES_MAX, RANGES_MAX } from "./limits.ts";
 import type { Delta, Hashes, Ranges, Wanted } from "./messages.ts";
 import { PART_BYTES } from "./outbound.ts";
 

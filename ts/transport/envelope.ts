@@ -1,7 +1,7 @@
 /** Large messages in fewer bytes: docs/protocol.md, Compression. */
 
 import { ByteReader, ByteWriter, corrupt } from "../codec/numbers.ts";
-import { MESSAGE_BYTES_MAX } from "../sync/codec.ts";
+import { MESSAGE_BYTES_MAX } from "../sync/limits.ts";
 import type { Message } from "./contract.ts";
 
 /** How bytes are deflated: `#deflate` is what the platform has. */

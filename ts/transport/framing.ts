@@ -1,12 +1,7 @@
 /** Messages on a stream of bytes: docs/protocol.md, On a stream. */
 
-import {
-  decodeMessage,
-  encodeMessage,
-  encodeText,
-  MESSAGE_BYTES_MAX,
-  TEXT_LENGTH_MAX,
-} from "../sync/codec.ts";
+import { decodeMessage, encodeMessage, encodeText } from "../sync/codec.ts";
+import { MESSAGE_BYTES_MAX, TEXT_LENGTH_MAX } from "../sync/limits.ts";
 import { corrupt } from "../codec/numbers.ts";
 import { decodeText } from "../codec/text.ts";
 import type { Message } from "./contract.ts";

@@ -1,6 +1,6 @@
 /** Where WebSockets come from on Node. */
 
-import { TEXT_LENGTH_MAX } from "../sync/codec.ts";
+import { TEXT_LENGTH_MAX } from "../sync/limits.ts";
 import type { WebSocketClass } from "./websocket.ts";
 
 /** Returns the one that the platform has, as Node does from 22 on, else that of `ws`. */

@@ -4,7 +4,7 @@ import { loadWebSocket } from "#websocket";
 
 import { encodeText } from "../codec/text.ts";
 import { LastwriteError } from "../errors.ts";
-import { MESSAGE_BYTES_MAX, TEXT_LENGTH_MAX } from "../sync/codec.ts";
+import { MESSAGE_BYTES_MAX, TEXT_LENGTH_MAX } from "../sync/limits.ts";
 import { connecting } from "./connecting.ts";
 import type { Connector, Link, LinkEnd, LinkHandler, Message } from "./contract.ts";
 import { Deliveries, linkFailed } from "./deliveries.ts";
