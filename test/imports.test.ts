@@ -19,7 +19,10 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^codec\//u, /^(errors\.ts|codec\/.*)$/u],
   // The contract is types alone, and needs none of others.
   [/^engine\/contract\.ts$/u, /^never$/u],
-  [/^engine\/(columns|failure)\.ts$/u, /^(errors\.ts|codec\/.*|engine\/contract\.ts)$/u],
+  [
+    /^engine\/(columns|entry-columns|failure)\.ts$/u,
+    /^(errors\.ts|codec\/.*|engine\/(columns|contract)\.ts)$/u,
+  ],
   [/^engine\/native\.ts$/u, /^(errors\.ts|codec\/.*|engine\/[a-z-]*\.ts|node:.*)$/u],
   [/^engine\/wasm-source-node\.ts$/u, /^node:.*$/u],
   [
@@ -40,14 +43,17 @@ const ALLOWED: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [
     /^persistence\//u,
-    /^(errors\.ts|codec\/.*|engine\/(contract|columns|load)\.ts|dictionary\/.*|persistence\/.*|#files)$/u,
+    /^(errors\.ts|codec\/.*|engine\/(contract|columns|entry-columns|load)\.ts|dictionary\/.*|persistence\/.*|#files)$/u,
   ],
   [/^(sync\/(messages|limits)|transport\/contract)\.ts$/u, /^never$/u],
   [/^sync\/codec.*\.ts$/u, /^(errors\.ts|codec\/.*|sync\/(codec.*|limits|messages)\.ts)$/u],
   [/^transport\/tcp\.ts$/u, /^(errors\.ts|transport\/.*|node:net)$/u],
   [/^transport\/websocket-node\.ts$/u, /^(sync\/limits\.ts|transport\/websocket\.ts|ws)$/u],
   [/^transport\/deflate-node\.ts$/u, /^(codec\/numbers\.ts|node:zlib)$/u],
-  [/^transport\//u, /^(errors\.ts|codec\/.*|sync\/(codec|limits)\.ts|transport\/.*|#deflate|#websocket)$/u],
+  [
+    /^transport\//u,
+    /^(errors\.ts|codec\/.*|sync\/(codec|limits)\.ts|transport\/.*|#deflate|#websocket)$/u,
+  ],
   [
     /^sync\//u,
     /^(errors\.ts|codec\/.*|engine\/contract\.ts|dictionary\/.*|persistence\/attributes\.ts|transport\/(contract|timers|backoff|packed-link)\.ts|sync\/.*)$/u,

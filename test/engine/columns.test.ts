@@ -5,11 +5,11 @@ import {
   columnsOfChanges,
   columnsOfEntries,
   columnsOfValues,
-  entriesOfColumns,
   META,
   readColumns,
   VALUES,
 } from "../../ts/engine/columns.ts";
+import { entriesOfColumns } from "../../ts/engine/entry-columns.ts";
 import { scriptEngine } from "../../ts/engine/script.ts";
 import { LastwriteError } from "../../ts/errors.ts";
 import { entry, key, plain } from "../codec/arbitraries.ts";

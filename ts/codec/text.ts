@@ -1,6 +1,5 @@
 /** Text as UTF-8, the order of its bytes, and what a key and a prefix may be. */
 
-import { LastwriteError } from "../errors.ts";
 import { corrupt } from "./numbers.ts";
 
 /** The longest key or prefix. */
@@ -36,26 +35,6 @@ export function compareText(a: string, b: string): number {
     if (left !== right) return surrogatesLast(left) - surrogatesLast(right);
   }
   return a.length - b.length;
-}
-
-/** Refuses what is no key with `invalid-key`. */
-export function checkKey(key: string): void {
-  if (!isKey(key)) {
-    throw new LastwriteError(
-      "invalid-key",
-      `a key has 1 to ${KEY_BYTES_MAX} bytes of UTF-8; choose another one`,
-    );
-  }
-}
-
-/** Refuses what is no prefix with `invalid-prefix`. */
-export function checkPrefix(prefix: string): void {
-  if (!isPrefix(prefix)) {
-    throw new LastwriteError(
-      "invalid-prefix",
-      `a prefix is empty or ends in "/", and has at most ${KEY_BYTES_MAX} bytes of UTF-8`,
-    );
-  }
 }
 
 export function isKey(key: string): boolean {

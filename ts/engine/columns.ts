@@ -20,21 +20,11 @@
  * A tag 0 of a previous value is no value.
  */
 
-import {
-  compareIds,
-  type Dot,
-  DOT_COUNTER_END,
-  type Entry,
-  idBytes,
-  idText,
-  MILLIS_END,
-  STAMP_COUNTER_END,
-  type Stamp,
-} from "../codec/entry.ts";
+import { compareIds, type Dot, type Entry, idBytes, idText, type Stamp } from "../codec/entry.ts";
 import { ByteWriter, corrupt } from "../codec/numbers.ts";
 import { payloadOf, plainValue, tagOf } from "../codec/plain.ts";
 import { TAG } from "../codec/tags.ts";
-import { decodeText, encodeText, isKey, isPrefix } from "../codec/text.ts";
+import { decodeText, encodeText } from "../codec/text.ts";
 import type { EngineValue } from "./contract.ts";
 
 /** Bits of the sections. */
@@ -115,25 +105,6 @@ export function readColumns(bytes: Uint8Array): Columns {
       return undefined;
     },
   };
-}
-
-/** The entries in columns from outside, everything checked; the sections have to be values and meta. */
-export function entriesOfColumns(bytes: Uint8Array): Entry[] {
-  const columns = readColumns(bytes);
-  if (columns.sections !== (VALUES | META))
-    throw corrupt("columns lack values or meta, or have more than these");
-  return Array.from({ length: columns.count }, (_, at) => {
-    const entry = {
-      key: columns.key(at),
-      isPrefix: columns.tag(at) === TAG.prefix,
-      value: columns.value(at),
-      stamp: columns.stamp(at),
-      dot: columns.dot(at),
-      origin: columns.origin(at),
-    };
-    checkRanges(entry);
-    return entry;
-  });
 }
 
 /** Entries with values and meta. */
@@ -263,20 +234,6 @@ function checkIds(bytes: Uint8Array): void {
 
 function endBefore(view: DataView, { ends }: Texts, at: number): number {
   return at === 0 ? 0 : view.getUint32(ends + 4 * (at - 1), true);
-}
-
-function checkRanges({ key, isPrefix: isPrefixTombstone, stamp, dot, origin }: Entry): void {
-  if (isPrefixTombstone ? !isPrefix(key) : !isKey(key))
-    throw corrupt("a key or prefix in columns is not allowed");
-  const isStamp =
-    isWhole(stamp.millis, 0, MILLIS_END) && isWhole(stamp.counter, 0, STAMP_COUNTER_END);
-  const isDot = isWhole(dot.counter, 1, DOT_COUNTER_END);
-  const isOrigin = origin === undefined || isWhole(origin.counter, 1, DOT_COUNTER_END);
-  if (!isStamp || !isDot || !isOrigin) throw corrupt("a stamp or dot in columns is out of range");
-}
-
-function isWhole(number: number, min: number, end: number): boolean {
-  return Number.isInteger(number) && number >= min && number < end && !Object.is(number, -0);
 }
 
 /** A row of any columns: an entry or a change. */

@@ -2,7 +2,8 @@
 
 import { decodeFrame, encodeEntriesFrame, openFrame } from "../codec/frame.ts";
 import { KIND } from "../codec/header.ts";
-import { columnsOfEntries, entriesOfColumns } from "./columns.ts";
+import { columnsOfEntries } from "./columns.ts";
+import { entriesOfColumns } from "./entry-columns.ts";
 import type { Engine, ScratchMerge } from "./contract.ts";
 import { createScriptDictionary, lanesBytes } from "./script/dictionary.ts";
 import { checkNoDifference } from "./script/merge.ts";

@@ -17,7 +17,7 @@ import type { Lanes } from "../../codec/hash.ts";
 import { ByteWriter, corrupt } from "../../codec/numbers.ts";
 import { type PlainValue, plainValue, samePlain } from "../../codec/plain.ts";
 import { TAG } from "../../codec/tags.ts";
-import { checkKey, checkPrefix, compareText, encodeText } from "../../codec/text.ts";
+import { compareText, encodeText } from "../../codec/text.ts";
 import { PAYLOAD_BYTES_MAX } from "../../codec/validate.ts";
 import { decodeVersion, encodeVersion } from "../../codec/version.ts";
 import { type Change, columnsOfChanges, columnsOfEntries, columnsOfValues } from "../columns.ts";
@@ -44,6 +44,7 @@ import {
   exportSnapshot,
 } from "./export.ts";
 import { changeReplicaId, replayFrame, takeJournal } from "./journal.ts";
+import { checkKey, checkPrefix } from "./keys.ts";
 import {
   collect,
   deleteNext,
