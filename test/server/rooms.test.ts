@@ -1,7 +1,7 @@
-/** Rooms: who shares one, when they are opened and closed, and where they are kept. */
+/** Rooms: who shares one, and when they are opened and closed. */
 
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,17 +10,14 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 
-import { LastwriteError } from "../../ts/errors.ts";
 import { open } from "../../ts/open.ts";
-import type { Persistence } from "../../ts/persistence/contract.ts";
+import { filePersistence } from "../../ts/persistence/file.ts";
 import { memoryPersistence } from "../../ts/persistence/memory.ts";
 import { isRoomName, targetOf } from "../../ts/server/paths.ts";
 import { createServer } from "../../ts/server/index.ts";
 import { createServerOn } from "../../ts/server/server.ts";
-import { fileOfRoom, tablesOfRoom } from "../../ts/server/storage.ts";
 import { PACKED_CODE } from "../../ts/transport/envelope.ts";
 import { webSocketConnector } from "../../ts/transport/websocket.ts";
-import { absence as postgresAbsence, makeDatabase } from "../persistence/postgres-server.ts";
 import { manualTimers } from "../suites/timers.ts";
 import {
   alike,
@@ -114,9 +111,7 @@ describe("clients of a room", () => {
     await store.synced();
     expect(store.pendingCount).toBe(0);
     // As a crash would leave it.
-    const { copyFileSync } = await import("node:fs");
     copyFileSync(path.join(folder, "team.lw"), path.join(folder, "copy.lw"));
-    const { filePersistence } = await import("../../ts/persistence/file.ts");
     const copy = await open({ persistence: filePersistence(path.join(folder, "copy.lw")) });
     expect(copy.get("a")).toBe(1);
     await copy.close();
@@ -239,123 +234,6 @@ describe("a room", () => {
     expect(String(store.statusReason?.message)).not.toContain("secret");
     expect(JSON.stringify(await served.logged("room-failed"))).toContain("secret");
     await store.close();
-  });
-});
-
-describe("a medium that fails", () => {
-  test.each([
-    ["store-full", "is tried again", 1],
-    ["store-poisoned", "is opened anew", 2],
-  ] as const)(
-    "with %s: nobody hears of what is not kept, it %s, and nothing is lost",
-    async (code, _, openedCount) => {
-      let failure: LastwriteError | undefined;
-      let count = 0;
-      const kept = memoryPersistence();
-      const append = kept.append.bind(kept);
-      const persistence = (): Persistence => {
-        count++;
-        const fails = (...args: Parameters<typeof append>): Promise<void> =>
-          failure === undefined ? append(...args) : Promise.reject(failure);
-        return Object.assign(kept, { append: fails });
-      };
-      await using served = await serve({ persistence });
-      const [one, other] = await Promise.all([served.store("team"), served.store("team")]);
-      const json = served.json("team");
-      await json.hears({ action: "initial_data" });
-      one.set("a", 1);
-      await holds(other, "a", 1);
-      await one.synced();
-
-      failure = new LastwriteError(code, "/secret/team.lw is broken");
-      one.set("b", 2);
-      await whenStatus(one, "offline");
-      expect(one.statusReason?.message).not.toContain("secret");
-      expect(one.pendingCount).toBe(1);
-      expect(await served.logged("room-failed")).toMatchObject({ code });
-      expect(other.has("b")).toBe(false);
-      expect(json.heard.some(({ key }) => key === "b")).toBe(false);
-
-      failure = undefined;
-      await one.synced();
-      await holds(other, "b", 2);
-      expect(count).toBe(openedCount);
-      expect((await served.server.room("team")).get("b")).toBe(2);
-    },
-  );
-});
-
-describe("rooms are kept", () => {
-  test("in a folder, one file each, capitals told apart from small letters", async () => {
-    const names = ["team", "Team", "TEAM", "con", "a-b"];
-    {
-      await using served = await serve({ data: path.join(folder, "deep", "er") });
-      for (const name of names) (await served.server.room(name)).set("name", name);
-    }
-    const files = readdirSync(path.join(folder, "deep", "er")).filter((file) =>
-      file.endsWith(".lw"),
-    );
-    expect(new Set(files.map((file) => file.toLowerCase())).size).toBe(names.length);
-    await using served = await serve({ data: path.join(folder, "deep", "er") });
-    for (const name of names) expect((await served.server.room(name)).get("name")).toBe(name);
-  });
-
-  test("in one SQLite database, tables for each", async () => {
-    const database = `sqlite:${path.join(folder, "app.db")}`;
-    const names = ["team", "Team", "a-b", "x".repeat(64)];
-    {
-      await using served = await serve({ database });
-      for (const name of names) (await served.server.room(name)).set("name", name);
-    }
-    await using served = await serve({ database });
-    for (const name of names) expect((await served.server.room(name)).get("name")).toBe(name);
-    const store = await served.store("team");
-    store.set("b", 2);
-    await store.synced();
-  });
-
-  test.skipIf(postgresAbsence !== undefined && (process.env["CI"] ?? "") === "")(
-    `in one PostgreSQL database, a store for each${postgresAbsence === undefined ? "" : ` (${postgresAbsence})`}`,
-    async () => {
-      await using database = await makeDatabase();
-      const names = ["team", "Team", "a-b", "x".repeat(64)];
-      {
-        await using served = await serve({ database: database.url });
-        for (const name of names) (await served.server.room(name)).set("name", name);
-        const store = await served.store("team");
-        store.set("b", 2);
-        await store.synced();
-        const json = served.json("a-b");
-        await json.hears({ action: "initial_data", data: { name: "a-b" } });
-      }
-      await using served = await serve({ database: database.url });
-      for (const name of names) expect((await served.server.room(name)).get("name")).toBe(name);
-      expect((await served.server.room("team")).get("b")).toBe(2);
-    },
-  );
-
-  test("under names that differ also where case does not count", () => {
-    const names = ["a", "A", "aA", "Aa", "con", "CON", "con-", "x_y", "X_Y"];
-    for (const nameOf of [fileOfRoom, tablesOfRoom]) {
-      const given = names.map((name) => nameOf(name).toLowerCase());
-      expect(new Set(given).size).toBe(names.length);
-    }
-  });
-
-  test.each([
-    ["mysql://x", "invalid-argument"],
-    ["sqlite:", "invalid-argument"],
-    ["postgres://nobody@127.0.0.1:1/none", "storage-unavailable"],
-  ])("nowhere in %s: %s", async (database, code) => {
-    await expect(createServer({ port: 0, database })).rejects.toMatchObject({ code });
-  });
-
-  test("nowhere in a folder that is a file", async () => {
-    const { writeFileSync } = await import("node:fs");
-    writeFileSync(path.join(folder, "file"), "");
-    await expect(createServer({ port: 0, data: path.join(folder, "file") })).rejects.toMatchObject({
-      code: "storage-unavailable",
-    });
   });
 });
 

@@ -1,0 +1,144 @@
+/** Clients that ask for much and read nothing: the server does not keep it for them, serves others meanwhile, and ends when it is asked to. */
+
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { WebSocket } from "ws";
+
+import { createDictionary } from "../../ts/dictionary/dictionary.ts";
+import { loadEngine } from "../../ts/engine/load.ts";
+import { open } from "../../ts/open.ts";
+import { memoryPersistence } from "../../ts/persistence/memory.ts";
+import { encodeMessage } from "../../ts/sync/codec.ts";
+import { buildLastwrite, type ProgramUnderTest, type Serving } from "./program-under-test.ts";
+import { jsonClient } from "./under-test.ts";
+
+const MIB = 2 ** 20;
+const GROWTH_MAX = 80 * MIB;
+const ASKING_MS = 3000;
+const REPLICAS = 3000;
+
+let program: ProgramUnderTest;
+let folder: string;
+
+beforeAll(async () => {
+  program = await buildLastwrite();
+  folder = mkdtempSync(path.join(tmpdir(), "greedy-"));
+});
+
+afterAll(() => {
+  program[Symbol.dispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Sends 200 messages ten times a second, and meanwhile asks as somebody who reads; answers how much memory it took at most, and how often the other was answered. */
+async function askMuch(
+  serving: Serving,
+  greedy: WebSocket,
+  message: () => Uint8Array | string,
+): Promise<{ readonly grown: number; readonly answers: number }> {
+  const before = await serving.metric("resident_bytes");
+  const other = jsonClient(`${serving.url}/json/other`);
+  await other.hears({ action: "initial_data" });
+  greedy.pause();
+  let most = before;
+  let answers = 0;
+  const until = performance.now() + ASKING_MS;
+  while (performance.now() < until) {
+    for (let at = 0; at < 200 && greedy.readyState === WebSocket.OPEN; at++) greedy.send(message());
+    const from = other.heard.length;
+    other.says({ action: "lookup", key: "k" });
+    await other.hears({ action: "lookup" }, from);
+    answers++;
+    most = Math.max(most, await serving.metric("resident_bytes"));
+    await new Promise((resolve) => void setTimeout(resolve, 100));
+  }
+  other.socket.terminate();
+  return { grown: most - before, answers };
+}
+
+async function endsQuickly(serving: Serving): Promise<void> {
+  const askedAt = performance.now();
+  serving.process.kill("SIGTERM");
+  expect((await serving.ended).code).toBe(0);
+  expect(performance.now() - askedAt).toBeLessThan(8000);
+}
+
+test(
+  "a client of plain JSON that looks up a megabyte again and again",
+  { timeout: 60_000 },
+  async () => {
+    const serving = await program.serve(["--data", folder, "--port", "0", "--log-level", "error"]);
+    const greedy = jsonClient(`${serving.url}/json/team`);
+    await greedy.hears({ action: "initial_data" });
+    greedy.says({ action: "set", key: "big", value: "x".repeat(1_000_000) });
+    await greedy.hears({ action: "set", key: "big" });
+    const lookup = JSON.stringify({ action: "lookup", key: "big" });
+    const { grown, answers } = await askMuch(serving, greedy.socket, () => lookup);
+    console.log(
+      `lookups: it grew by ${(grown / MIB).toFixed(1)} MiB, ${answers} answers to others`,
+    );
+    expect(grown).toBeLessThan(GROWTH_MAX);
+    expect(answers).toBeGreaterThan(5);
+    // It is answered to the last when it reads.
+    greedy.says({ action: "lookup", key: "last" });
+    greedy.socket.resume();
+    await greedy.hears({ action: "lookup", key: "last" });
+    greedy.socket.pause();
+    await endsQuickly(serving);
+  },
+);
+
+test(
+  "a client of the library that asks for the version again and again",
+  { timeout: 60_000 },
+  async () => {
+    const serving = await program.serve(["--data", folder, "--port", "0", "--log-level", "error"]);
+    const engine = await loadEngine();
+    const seed = await open({
+      persistence: memoryPersistence(),
+      connect: `${serving.url}/versions`,
+    });
+    for (let at = 0; at < REPLICAS; at++) {
+      const dictionary = createDictionary({ engine });
+      dictionary.set(`k${at}`, at);
+      seed.merge(dictionary.deltaSince());
+      dictionary.close();
+    }
+    await seed.synced();
+    await seed.close();
+
+    const greedy = new WebSocket(`${serving.url}/versions`, { perMessageDeflate: false });
+    greedy.on("error", () => {});
+    await once(greedy, "open");
+    const hello = {
+      type: "hello",
+      protocolMin: 1,
+      protocolMax: 1,
+      storeId: "bb".repeat(16),
+      millis: Date.now(),
+      driftMaxMs: 300_000,
+      windowBytes: 1_048_576,
+      isServer: false,
+      room: "",
+      token: "",
+    } as const;
+    let number = 0;
+    greedy.send(encodeMessage(hello, number));
+    await once(greedy, "message");
+    const { grown, answers } = await askMuch(serving, greedy, () => {
+      number++;
+      return encodeMessage({ type: "need", what: "version", held: undefined }, number);
+    });
+    console.log(
+      `versions: it grew by ${(grown / MIB).toFixed(1)} MiB, ${answers} answers to others`,
+    );
+    expect(grown).toBeLessThan(GROWTH_MAX);
+    expect(answers).toBeGreaterThan(5);
+    await endsQuickly(serving);
+    greedy.terminate();
+  },
+);
