@@ -4,7 +4,10 @@ import { describe, expect, test } from "vitest";
 
 import { tagged } from "../../ts/codec/tagged.ts";
 import type { Value } from "../../ts/codec/value.ts";
+import { memoryPersistence } from "../../ts/persistence/memory.ts";
+import { type JsonMember, JsonRoom } from "../../ts/server/json-room.ts";
 import { type Json, jsonOf, valueOf } from "../../ts/server/json-values.ts";
+import type { Room } from "../../ts/server/room.ts";
 import { holds, type JsonClient, type JsonMessage, serve } from "./under-test.ts";
 
 /** Messages of `client` from `from` on once it has heard that the sentinel was set, without that. */
@@ -290,6 +293,74 @@ describe("one that does not read", () => {
       expect(slow.heard.length).toBeLessThan(3000);
     },
   );
+});
+
+describe("a room that cannot be told", () => {
+  test("as it is too large is told to nobody, and what changes later once to each", async () => {
+    let isTooLarge = true;
+    const listeners = new Set<(changes: readonly object[]) => void>();
+    const store = {
+      *entries() {
+        if (isTooLarge) throw new RangeError("Invalid string length");
+        yield ["a", 1];
+      },
+      subscribe(_: object, listener: (changes: readonly object[]) => void) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+      stampOf: () => undefined,
+    };
+    const json = new JsonRoom({ store, keep: async () => {} } as unknown as Room);
+    const told: string[] = [];
+    const take = (text: Uint8Array): void => void told.push(new TextDecoder().decode(text));
+    const member: JsonMember = {
+      tell: take,
+      tellChange: (_, text) => take(text),
+      owe: () => {},
+      close: () => {},
+    };
+    expect(() => json.join(member)).toThrow(expect.objectContaining({ code: "too-large" }));
+    isTooLarge = false;
+    json.join(member);
+    for (const listener of listeners) listener([{ key: "b", value: 2 }]);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(told.map((text) => JSON.parse(text) as JsonMessage)).toEqual([
+      { action: "initial_data", data: { a: 1 } },
+      { action: "set", key: "b", value: 2, timestamp: null },
+    ]);
+  });
+
+  test("as its store is being closed sends away who did not read", async () => {
+    let finish = (): void => {};
+    const closing = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const place = memoryPersistence();
+    const close = place.close.bind(place);
+    await using served = await serve({
+      limits: { queuedBytesMax: 100_000 },
+      persistence: () =>
+        Object.assign(place, {
+          close: async () => {
+            await closing;
+            await close();
+          },
+        }),
+    });
+    const slow = served.json("team");
+    await slow.hears({ action: "initial_data" });
+    const room = await served.server.room("team");
+    slow.socket.pause();
+    for (let at = 0; at < 40; at++) {
+      room.set(`k${at}`, "y".repeat(500_000));
+      await room.flush();
+    }
+    const closed = room.close();
+    slow.socket.resume();
+    expect([1012, 1013]).toContain(await slow.closed);
+    finish();
+    await closed;
+  });
 });
 
 describe("values in JSON", () => {

@@ -59,6 +59,12 @@ export class ClientLink implements Link {
   /** It was too quick, and nothing is read before this. */
   #pausedUntil = 0;
   #isWaiting = false;
+  /** So much waits for it that nothing more is taken from it. */
+  #isStuffed = false;
+  /** What was read nevertheless: one piece of the network may have thousands of messages. */
+  #untaken: Message[] = [];
+  /** What somebody is about to send. */
+  #owedBytes = 0;
   /** Has given a sign since it was asked the last time. */
   #isAlive = true;
   /** Since when more waits for it than may without getting less, and how much that is. */
@@ -90,7 +96,7 @@ export class ClientLink implements Link {
   }
 
   get bufferedBytes(): number {
-    return this.#socket.bufferedAmount;
+    return this.#socket.bufferedAmount + this.#owedBytes;
   }
 
   /** More waits for it than may. */
@@ -139,9 +145,31 @@ export class ClientLink implements Link {
     this.#sent(bytes.length);
   }
 
+  /** So many bytes will be sent, or, where it is below 0, were or will not be: they count as waiting until then. */
+  owe(byteCount: number): void {
+    this.#owedBytes += byteCount;
+    this.reconsider();
+  }
+
+  /** Stops or goes on to take what it sends, by how much waits for it: who asks and does not read takes no memory. */
+  reconsider(): void {
+    const { queuedBytesMax, frameBytesMax } = this.#clients.limits;
+    // A message that was begun while there was room: a session that takes nothing more when it is full is never stopped by this.
+    const isStuffed = this.bufferedBytes > queuedBytesMax + frameBytesMax;
+    if (isStuffed === this.#isStuffed || this.#isClosing) return;
+    this.#isStuffed = isStuffed;
+    if (isStuffed) {
+      if (this.#socket.readyState === OPEN) this.#socket.pause();
+      return;
+    }
+    this.#takeOn();
+    this.#resume();
+  }
+
   close(code = 1000, reason = ""): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
+    this.#untaken = [];
     // The other side's word has to be read.
     if (this.#socket.readyState === OPEN) this.#socket.resume();
     this.#socket.close(code, reason);
@@ -150,7 +178,8 @@ export class ClientLink implements Link {
 
   /** Asks whether it is there still, where no session does. One that gave no sign since the last time is not. */
   askOrDrop(): void {
-    if (this.#socket.readyState !== OPEN) return;
+    // Where nothing is read no sign can be heard; those who do not read are looked after by `Clients`.
+    if (this.#socket.readyState !== OPEN || this.#isStuffed) return;
     if (this.#isAlive) this.#socket.ping();
     else this.#socket.terminate();
     this.#isAlive = false;
@@ -168,7 +197,9 @@ export class ClientLink implements Link {
     if (this.#isClosing) return;
     // A Buffer has a `slice` of its own.
     const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.#handler?.message(isBinary ? plain : bytes.toString());
+    const message = isBinary ? plain : bytes.toString();
+    if (this.#isStuffed || this.#untaken.length > 0) this.#untaken.push(message);
+    else this.#handler?.message(message);
   }
 
   signed(byteCount: number): void {
@@ -180,6 +211,7 @@ export class ClientLink implements Link {
     this.#isWaiting = false;
     this.#clients.unwatch(this);
     this.#handler?.drained();
+    this.reconsider();
   }
 
   failed(error: Error): void {
@@ -188,6 +220,7 @@ export class ClientLink implements Link {
 
   closed(code: number): void {
     this.#isClosing = true;
+    this.#untaken = [];
     this.#clients.remove(this);
     this.#end ??= REGULAR_CODES.has(code)
       ? { code }
@@ -199,7 +232,18 @@ export class ClientLink implements Link {
     this.#clients.countSent(byteCount);
     if (!this.#wire.writableNeedDrain) return;
     this.#isWaiting = true;
-    if (this.isFull) this.#clients.watch(this);
+    if (!this.isFull) return;
+    this.#clients.watch(this);
+    this.reconsider();
+  }
+
+  #takeOn(): void {
+    let taken = 0;
+    while (taken < this.#untaken.length && !this.#isStuffed) {
+      this.#handler?.message(this.#untaken[taken] as Message);
+      taken++;
+    }
+    this.#untaken.splice(0, taken);
   }
 
   #noteSign(byteCount: number): void {
@@ -220,7 +264,7 @@ export class ClientLink implements Link {
   }
 
   #resume(): void {
-    if (this.#isHeld || this.#socket.readyState !== OPEN) return;
+    if (this.#isHeld || this.#isStuffed || this.#socket.readyState !== OPEN) return;
     const leftMs = this.#pausedUntil - this.#clients.now();
     if (leftMs > 0) this.#resumeAfter(leftMs);
     else this.#socket.resume();

@@ -120,6 +120,7 @@ export class Clients {
     this.#cancelLook = undefined;
     const now = this.now();
     for (const client of this.#full) {
+      client.reconsider();
       if (!client.isFull) {
         this.#full.delete(client);
       } else if (client.bufferedBytes < client.fullBytes) {

@@ -101,10 +101,15 @@ class JsonClient implements LinkHandler, JsonMember {
   }
 
   drained(): void {
-    for (const key of this.#missed) {
-      if (this.#link.isFull || this.#json === undefined) return;
-      this.#missed.delete(key);
-      this.#link.sendText(this.#json.textOf(key));
+    try {
+      for (const key of this.#missed) {
+        if (this.#link.isFull || this.#json === undefined) return;
+        this.#missed.delete(key);
+        this.#json.tellState(this, key);
+      }
+    } catch {
+      // The store is closed by now.
+      this.close(CLOSE_LATER, "try again later");
     }
   }
 
@@ -124,8 +129,14 @@ class JsonClient implements LinkHandler, JsonMember {
     this.#link.close(code, reason);
   }
 
+  owe(byteCount: number): void {
+    this.#link.owe(byteCount);
+  }
+
   tell(text: Uint8Array): void {
     this.#link.sendText(text);
+    this.#link.owe(-text.length);
+    if (this.#missed.size > 0) this.drained();
   }
 
   tellChange(key: string, text: Uint8Array): void {
@@ -165,8 +176,8 @@ class JsonClient implements LinkHandler, JsonMember {
     this.#admitted = admitted;
     const { room } = admitted;
     room.members.add(this.#link);
-    this.#json = room.json;
     room.json.join(this);
+    this.#json = room.json;
     const early = this.#early;
     this.#early = [];
     for (const message of early) this.#answer(message, room.json);

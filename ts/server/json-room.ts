@@ -6,6 +6,7 @@
 import type { Change, Stamp } from "../dictionary/contract.ts";
 import { encodeText } from "../codec/text.ts";
 import type { Value } from "../codec/value.ts";
+import { LastwriteError } from "../errors.ts";
 import { jsonOf } from "./json-values.ts";
 import type { Room } from "./room.ts";
 
@@ -13,7 +14,9 @@ import type { Room } from "./room.ts";
 export interface JsonMember {
   /** Takes a change; the bytes are shared. */
   tellChange(key: string, text: Uint8Array): void;
-  /** Takes what is for him alone. */
+  /** Something of that length is for him alone, and on its way. */
+  owe(byteCount: number): void;
+  /** Takes what is for him alone: what was owed. */
   tell(text: Uint8Array): void;
   /** He has to go. */
   close(code: number, reason: string): void;
@@ -40,18 +43,18 @@ export class JsonRoom {
   /** The key that is being written from here, until somebody was told of it. */
   #untold: string | undefined;
   #stopListening = (): void => {};
-  /** What was there at the saying of that number; forgotten when that changes. */
+  /** All that is there, to be told; kept until that changes, as long as anybody is here. */
   #whole: Uint8Array | undefined;
 
   constructor(room: Room) {
     this.#room = room;
   }
 
-  /** Tells it all that is there, then all that changes. */
+  /** Tells it all that is there, then all that changes. Throws `too-large` for more than a text can hold. */
   join(member: JsonMember): void {
-    if (this.#members.size === 0) this.#listen();
     this.#whole ??= this.#wholeText();
-    this.#members.set(member, this.#say({ text: this.#whole, key: undefined, to: member }));
+    if (this.#members.size === 0) this.#listen();
+    this.#members.set(member, this.#sayTo(member, this.#whole));
   }
 
   leave(member: JsonMember): void {
@@ -74,7 +77,7 @@ export class JsonRoom {
 
   /** Says something to one alone, in its turn. */
   answer(member: JsonMember, message: object): void {
-    this.#say({ text: encodeText(JSON.stringify(message)), key: undefined, to: member });
+    this.#sayTo(member, encodeText(JSON.stringify(message)));
   }
 
   /** Tells one alone how a key stands now. */
@@ -90,9 +93,10 @@ export class JsonRoom {
     });
   }
 
-  /** How a key stands now, as a change of it would tell. */
-  textOf(key: string): Uint8Array {
-    return changeText(key, this.#room.store.get(key), this.#room.store.stampOf(key));
+  /** Tells one alone how a key stands now, as a change of it would tell. */
+  tellState(member: JsonMember, key: string): void {
+    const { store } = this.#room;
+    this.#sayTo(member, changeText(key, store.get(key), store.stampOf(key)));
   }
 
   #write(key: string, write: () => boolean): boolean {
@@ -124,6 +128,11 @@ export class JsonRoom {
     this.#say({ text, key, to: undefined });
   }
 
+  #sayTo(member: JsonMember, text: Uint8Array): number {
+    member.owe(text.length);
+    return this.#say({ text, key: undefined, to: member });
+  }
+
   #say(saying: Omit<Saying, "number">): number {
     this.#count++;
     this.#line.push({ ...saying, number: this.#count });
@@ -142,8 +151,6 @@ export class JsonRoom {
       }
     } finally {
       this.#isWorking = false;
-      // Those who come at one moment share it, and later ones had better not pay for it in memory.
-      this.#whole = undefined;
     }
   }
 
@@ -169,10 +176,15 @@ export class JsonRoom {
 
   #wholeText(): Uint8Array {
     const members: string[] = [];
-    for (const [key, value] of this.#room.store.entries()) {
-      members.push(`${JSON.stringify(key)}:${JSON.stringify(jsonOf(value))}`);
+    try {
+      for (const [key, value] of this.#room.store.entries()) {
+        members.push(`${JSON.stringify(key)}:${JSON.stringify(jsonOf(value))}`);
+      }
+      return encodeText(`{"action":"initial_data","data":{${members.join(",")}}}`);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new LastwriteError("too-large", "the room is too large for one message of plain JSON");
     }
-    return encodeText(`{"action":"initial_data","data":{${members.join(",")}}}`);
   }
 }
 
