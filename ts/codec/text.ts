@@ -26,6 +26,13 @@ export function decodeText(bytes: Uint8Array): string {
   }
 }
 
+/** Whether it is well-formed text of at most so many bytes. */
+export function isText(given: unknown, bytesMax: number): given is string {
+  // A unit of UTF-16 takes at least one byte.
+  if (typeof given !== "string" || given.length > bytesMax) return false;
+  return given.isWellFormed() && encodeText(given).length <= bytesMax;
+}
+
 /** Orders well-formed text as its UTF-8 bytes would be, which is by code point. */
 export function compareText(a: string, b: string): number {
   const length = Math.min(a.length, b.length);

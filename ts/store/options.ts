@@ -1,6 +1,6 @@
 /** Whether what `open` is given can be meant: a wrong word here would cost a promise later. */
 
-import { encodeText } from "../codec/text.ts";
+import { isText } from "../codec/text.ts";
 import { checkFunction, checkOptions, checkReplicaId, invalid } from "../dictionary/arguments.ts";
 import { checkPersistence } from "../persistence/check.ts";
 import { ADDRESS_BYTES_MAX, TOKEN_BYTES_MAX } from "../sync/limits.ts";
@@ -110,9 +110,4 @@ function checkConnect({ connect = [], token, readOnly }: OpenOptions): void {
 function isConnector(given: unknown): boolean {
   const { name, connect } = (given ?? {}) as Partial<Connector>;
   return typeof name === "string" && typeof connect === "function";
-}
-
-function isText(given: unknown, bytesMax: number): boolean {
-  if (typeof given !== "string" || given.length > bytesMax) return false;
-  return given.isWellFormed() && encodeText(given).length <= bytesMax;
 }

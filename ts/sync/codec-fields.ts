@@ -2,7 +2,7 @@
 
 import { idBytes, idText } from "../codec/entry.ts";
 import { type ByteReader, type ByteWriter, corrupt, VARINT_MAX } from "../codec/numbers.ts";
-import { decodeText, encodeText } from "../codec/text.ts";
+import { decodeText, encodeText, isText } from "../codec/text.ts";
 import { base64Length, decodeBase64, encodeBase64 } from "./codec-base64.ts";
 import type { Cursor, Held } from "./messages.ts";
 
@@ -82,11 +82,7 @@ export function hex(byteCount: number): Field<string> {
 export function text(bytesMax: number): Field<string> {
   return {
     is: `text of at most ${bytesMax} bytes of UTF-8`,
-    allows: (value): value is string =>
-      typeof value === "string" &&
-      value.length <= bytesMax &&
-      value.isWellFormed() &&
-      encodeText(value).length <= bytesMax,
+    allows: (value): value is string => isText(value, bytesMax),
     write: (writer, value) => {
       const utf8 = encodeText(value);
       writer.varint(utf8.length).bytes(utf8);

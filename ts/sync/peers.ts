@@ -1,6 +1,6 @@
 /** Whom a replica knows beside those it was told to connect to: a table of addresses without links, timers or a clock. docs/protocol.md, Peers. */
 
-import { encodeText } from "../codec/text.ts";
+import { isText } from "../codec/text.ts";
 import { ADDRESS_BYTES_MAX, ADDRESSES_MAX } from "./limits.ts";
 import type { Peers } from "./messages.ts";
 
@@ -261,10 +261,5 @@ function addressesOf({ address, others }: ToldPeers): readonly string[] {
 
 /** What may be an address; whether it is one a connector has to say. */
 function isAddress(text: string): boolean {
-  return (
-    text !== "" &&
-    text.length <= ADDRESS_BYTES_MAX &&
-    text.isWellFormed() &&
-    encodeText(text).length <= ADDRESS_BYTES_MAX
-  );
+  return text !== "" && isText(text, ADDRESS_BYTES_MAX);
 }
