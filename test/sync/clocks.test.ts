@@ -3,8 +3,9 @@
 import type { Report } from "lastwrite";
 import { expect, test } from "vitest";
 
+import { runSession } from "../../ts/sync/run.ts";
 import { memoryLink } from "../../ts/transport/memory.ts";
-import { memoryServer, openStore, serves, timeline, until } from "./connection-world.ts";
+import { memoryServer, openStore, serves, timeline, turns, until } from "./connection-world.ts";
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -111,4 +112,30 @@ test("what a server refuses is asked for again, and taken when its time has come
   await until(() => room.has("too soon") && near.pendingCount === 0);
   await near.close();
   await room.close();
+});
+
+test("whoever connects, or is a day away, is not believed in his time", async () => {
+  for (const [accepts, aheadMs] of [
+    [true, HOUR],
+    [false, 25 * HOUR],
+  ] as const) {
+    const reports: Report[] = [];
+    const way = memoryLink();
+    const liar = await openStore({ clock: () => NOW + aheadMs });
+    const run = runSession({ host: liar.syncHost, link: way.left, once: false, isServer: true });
+    const honest = await openStore({
+      clock: () => NOW,
+      onReport: (report) => reports.push(report),
+      ...(!accepts && { connect: { name: "liar", connect: async () => way.right } }),
+    });
+    const synced = accepts ? honest.sync(way.right) : turns();
+    await Promise.allSettled([synced, turns()]);
+    honest.set("k", 1);
+    expect(honest.stampOf("k")?.millis).toBe(NOW);
+    expect(reports).toEqual([]);
+    await honest.close();
+    way.cut();
+    await run.catch(() => {});
+    await liar.close();
+  }
 });

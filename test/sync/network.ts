@@ -320,7 +320,8 @@ export class Network {
     let taken: Step;
     try {
       taken = step();
-    } catch {
+    } catch (error) {
+      if (!(error instanceof LastwriteError)) throw error;
       this.#cut(link);
       return;
     }

@@ -32,10 +32,7 @@ export const faults: readonly Fault[] = [
         from: "    this.#isBroken = true;\n    if (this.#isDrifted) return;",
         to: "    if (this.#isDrifted) return;",
       },
-      {
-        from: "if (!result.complete) {\n      this.#isBroken = true;",
-        to: "if (!result.complete) {",
-      },
+      { from: 'if (!this.#isBroken) this.#noteDrift("something', to: 'void ("something' },
     ],
   },
   {

@@ -131,15 +131,28 @@ describe("what others say", () => {
     expect(valuesOf(hub.present)).toEqual([1]);
   });
 
-  test("is what the newest link says, and an older one that ends takes nothing away", () => {
+  test.each(["1", "2"])(
+    "is what the newest link says (%s), and an older one that ends takes nothing away",
+    (state) => {
+      const hub = new PresenceHub();
+      const [before, after] = [client(hub), client(hub)];
+      before.take({ type: "presence", from: ID, state: "1" });
+      after.take({ type: "presence", from: ID, state });
+      before.leave();
+      expect(valuesOf(hub.present)).toEqual([Number(state)]);
+      after.leave();
+      expect(hub.present).toEqual([]);
+    },
+  );
+
+  test("cannot be said for another: what is seen of him is not his name", () => {
     const hub = new PresenceHub();
-    const [before, after] = [client(hub), client(hub)];
-    before.take({ type: "presence", from: ID, state: "1" });
-    after.take({ type: "presence", from: ID, state: "2" });
-    before.leave();
-    expect(valuesOf(hub.present)).toEqual([2]);
-    after.leave();
-    expect(hub.present).toEqual([]);
+    const [ada, other] = [client(hub), client(hub)];
+    ada.take({ type: "presence", from: ID, state: '"Ada"' });
+    const seen = other.next();
+    other.take({ type: "presence", from: seen?.from ?? "", state: '"not Ada"' });
+    other.leave();
+    expect(valuesOf(hub.present)).toEqual(["Ada"]);
   });
 
   test("a link that is slow is told the last word of each", () => {
@@ -148,7 +161,10 @@ describe("what others say", () => {
     for (let at = 0; at < 100; at++) {
       quick.take({ type: "presence", from: ID, state: String(at) });
     }
-    expect(slow.next()).toEqual({ type: "presence", from: ID, state: "99" });
+    // Under a name of the server's own.
+    const from = hub.present[0]?.id;
+    expect(from).not.toBe(ID);
+    expect(slow.next()).toEqual({ type: "presence", from, state: "99" });
     expect(slow.next()).toBeUndefined();
     expect(quick.next()).toBeUndefined();
   });

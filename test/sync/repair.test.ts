@@ -137,7 +137,11 @@ describe("a comparison of a hostile side", () => {
     const replica = filled();
     const other = sessionOf(testReplica(native).replica);
     const session: Session = sessionOf(replica.replica);
-    for (const message of other.open().messages) session.receive(message);
+    const have: SyncMessage[] = [];
+    for (const message of session.open().messages) {
+      for (const answer of other.receive(message).messages) have.push(answer);
+    }
+    for (const message of [...other.open().messages, ...have]) session.receive(message);
     try {
       for (const message of messages) session.receive(message);
       return undefined;

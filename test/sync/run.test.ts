@@ -59,6 +59,21 @@ describe("a session", () => {
     expect(time.waits).toEqual([]);
   });
 
+  test("that exchanges once ends with link-timeout when the other side only answers that it is there", async () => {
+    const time = timeline();
+    const { left, right } = memoryLink();
+    const near = hostOf();
+    near.dictionary.set("k", 1);
+    const run = watched(runSession({ host: near, link: left, once: true, timers: time }));
+    const peer = playedBy(right);
+    peer.say(HELLO);
+    for (let at = 0; at < 10 && run.outcome === undefined; at++) {
+      await time.advance(10_000);
+      peer.say({ type: "pong" });
+    }
+    expect(run.outcome).toMatchObject({ code: "link-timeout" });
+  });
+
   test("stays on a quiet link whose other side answers", async () => {
     const time = timeline();
     const { left, right } = memoryLink();

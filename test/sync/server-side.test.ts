@@ -12,7 +12,7 @@ import type { Link, LinkHandler } from "../../ts/transport/contract.ts";
 import { memoryLink } from "../../ts/transport/memory.ts";
 import { openStore, timeline, turns, until } from "./connection-world.ts";
 import { HELLO, playedBy, watched } from "./played-peer.ts";
-import { exchangeOf, testReplica } from "./replicas.ts";
+import { exchangeOf, sessionOf, testReplica } from "./replicas.ts";
 
 const engine = await loadEngine();
 
@@ -208,4 +208,89 @@ test("a client acknowledges many pushes of a server at once, a second later", ()
   const { messages } = exchange.b.kept(100);
   expect(messages.map(({ type }) => type)).toEqual(["ack"]);
   expect(messages[0]).toMatchObject({ place: server.replica.head() });
+});
+
+test("what a listener writes while something is merged is sent to him from whom it came", () => {
+  const [a, b] = [testReplica(engine), testReplica(engine)];
+  b.dictionary.subscribe({ prefix: "in/" }, (changes) => {
+    for (const { key } of changes) b.dictionary.set(`out/${key}`, "done");
+  });
+  const exchange = exchangeOf(a, b);
+  exchange.run();
+  a.dictionary.set("in/1", 1);
+  exchange.wroteA();
+  exchange.run();
+  exchange.wroteB();
+  exchange.run();
+  expect(a.dictionary.get("out/in/1")).toBe("done");
+  expect(exchange.b.progress.ackedPlace).toBe(b.replica.head());
+});
+
+describe("a client that asks and takes nothing", () => {
+  test.each(["version", "entries", "snapshot"] as const)("is sent away: %s", (what) => {
+    const [server, client] = [testReplica(engine), testReplica(engine)];
+    for (let at = 0; at < 1000; at++) server.dictionary.set(`key/${at}`, at);
+    const exchange = exchangeOf(server, client, { isServer: true }, {});
+    exchange.run();
+    expect(() => {
+      for (let count = 0; count < 100; count++) {
+        exchange.a.receive({ type: "need", what, held: undefined });
+      }
+    }).toThrow(expect.objectContaining({ code: "corrupt-bytes" }));
+  });
+
+  test("says no version that nobody asked for, and nothing before what it has", () => {
+    const [server, client] = [testReplica(engine), testReplica(engine)];
+    const exchange = exchangeOf(server, client, { isServer: true }, {});
+    exchange.run();
+    const vector = { type: "vector", remaining: 0, bytes: Uint8Array.of(0) } as const;
+    expect(() => exchange.a.receive(vector)).toThrow(
+      expect.objectContaining({ code: "corrupt-bytes" }),
+    );
+    const session = sessionOf(server.replica, { isServer: true });
+    session.receive(HELLO);
+    expect(() => session.receive({ type: "ack", place: 0, reached: 0 })).toThrow(
+      expect.objectContaining({ code: "corrupt-bytes" }),
+    );
+  });
+
+  test("sends no snapshot that is longer than the server holds", () => {
+    const [server, client] = [testReplica(engine), testReplica(engine)];
+    const limited = { ...server, replica: { ...server.replica, snapshotBytesMax: 10_000 } };
+    const exchange = exchangeOf(limited, client, { isServer: true }, {});
+    exchange.run();
+    const snapshot = { type: "snapshot", place: undefined, remaining: 100 } as const;
+    const [frame = new Uint8Array(0)] = client.replica.entries.snapshot();
+    expect(() => {
+      for (let count = 0; count < 1000; count++) {
+        exchange.a.receive({ ...snapshot, frame });
+      }
+      exchange.a.receive({ ...snapshot, frame, remaining: 20_000 });
+    }).toThrow(expect.objectContaining({ code: "too-large" }));
+  });
+});
+
+test("a message that cannot be made ends the session with its reason, not the process", async () => {
+  const store = await openStore();
+  store.set("k", 1);
+  const { replica } = store.syncHost;
+  const tooLong: SyncHost = {
+    ...store.syncHost,
+    replica: {
+      ...replica,
+      changesSince: (place, options) => ({
+        ...replica.changesSince(place, options),
+        frame: new Uint8Array(2 ** 21),
+      }),
+    },
+  };
+  const { left, right } = memoryLink();
+  const run = serve(tooLong, left);
+  const client = await openStore({ connect: { name: "server", connect: async () => right } });
+  await until(() => client.size === 1 || run.outcome !== undefined);
+  store.set("k", 2);
+  await until(() => run.outcome !== undefined);
+  expect(run.outcome).toMatchObject({ code: "too-large" });
+  await client.close();
+  await store.close();
 });

@@ -142,11 +142,12 @@ class ReplicaDictionary implements Dictionary {
     });
     expose(this, {
       entries: this.#entries,
-      merge: (frame, { adopt, repair = false, isOwn = false }) =>
+      merge: (frame, { adopt, repair = false, isOwn = false, onMerged }) =>
         this.#merge(
           frame,
           (adopt ? ADOPT : 0) | (repair ? REPAIR : 0) | (isOwn ? 0 : DIFFERENCE),
           isOwn ? MILLIS_OWN : this.#now(),
+          onMerged,
         ),
       reread: (parts, { isOwn }) => this.#reread(parts, isOwn ? MILLIS_OWN : this.#now()),
       setReplicaId: (id) => {
@@ -465,11 +466,13 @@ class ReplicaDictionary implements Dictionary {
     return this.#merged(this.#entries.reread(parts, now));
   }
 
-  #merge(frame: Uint8Array, how: number, now: number): MergeResult {
+  #merge(frame: Uint8Array, how: number, now: number, onMerged?: () => void): MergeResult {
     this.#checkOutside("merge");
     checkBytes(frame, "what to merge");
     this.#tellEngineWhoWatches();
-    return this.#merged(this.#entries.merge(frame, now, how));
+    const report = this.#entries.merge(frame, now, how);
+    onMerged?.();
+    return this.#merged(report);
   }
 
   /** Reads what a merge or a re-read left to be read, and tells whom it concerns. */

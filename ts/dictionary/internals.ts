@@ -11,11 +11,16 @@ export interface DictionaryInternals {
   readonly entries: EngineDictionary;
   /**
    * `merge`, which also takes differences, of whose whole the caller answers for having seen it; `adopt` and `repair` as ADOPT and REPAIR of the engine's contract. `isOwn`: it comes
-   * from the own storage, and nothing of it is refused for its stamps.
+   * from the own storage, and nothing of it is refused for its stamps. `onMerged` is called before listeners are, who may write.
    */
   merge(
     frame: Uint8Array,
-    options: { readonly adopt: boolean; readonly repair?: boolean; readonly isOwn?: boolean },
+    options: {
+      readonly adopt: boolean;
+      readonly repair?: boolean;
+      readonly isOwn?: boolean;
+      readonly onMerged?: () => void;
+    },
   ): MergeResult;
   /** `reread`; `isOwn` as for `merge`. */
   reread(

@@ -301,6 +301,7 @@ export class PersistentStore implements Store {
     const { keeper, persistence, emitter } = this.#parts;
     this.#host = syncHostOf({
       ...this.#parts,
+      failed: (error) => emitter.emit("error", asStoreError(error, persistence.name)),
       isShared: persistence.share !== undefined,
       revision: () => this.#revision,
       keep: (sync) => keeper?.flush(sync) ?? Promise.resolve(),

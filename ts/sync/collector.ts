@@ -15,8 +15,10 @@ export interface CollectorOptions {
   readonly storeId: string;
   readonly now: () => number;
   readonly timers: Timers;
-  /** The horizon was raised: that has to survive a loss of power before anybody is told. */
+  /** The horizon was raised, or somebody became known: that has to survive a loss of power before anybody is told. */
   readonly onRaise: () => void;
+  /** What fails where nobody waits for it. */
+  readonly onFailed: (error: unknown) => void;
 }
 
 /** How long acknowledgements wait, so that one pass does for many. */
@@ -44,11 +46,16 @@ export class Collector {
 
   /** That store has everything up to `frontier`, durably. */
   acknowledged(storeId: string, frontier: Uint8Array): void {
-    const { now, timers } = this.#options;
-    this.#known.acknowledged(storeId, frontier, now());
+    const { now, timers, onRaise, onFailed } = this.#options;
+    // Whom it waits for it has to know after a crash, too.
+    if (this.#known.acknowledged(storeId, frontier, now())) onRaise();
     this.#cancel ??= timers.after(COLLECT_MS, () => {
       this.#cancel = undefined;
-      this.collect();
+      try {
+        this.collect();
+      } catch (error) {
+        onFailed(error);
+      }
     });
   }
 
@@ -58,8 +65,9 @@ export class Collector {
 
     const seen = this.isNamed ? this.#known.meet(dictionary.version(), now()) : undefined;
     if (seen === undefined) return 0;
+    const before = dictionary.horizon();
     const count = dictionary.collectTombstones(seen);
-    onRaise();
+    if (idText(before) !== idText(dictionary.horizon())) onRaise();
     return count;
   }
 

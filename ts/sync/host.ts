@@ -39,6 +39,8 @@ export interface HostedStore extends Roles {
   readonly timers: Timers;
   /** Tells the owner. */
   report(report: Report): void;
+  /** Something failed for which nobody waits. */
+  readonly failed: (error: unknown) => void;
   /** As in `SyncHost`. */
   keep(sync: boolean): Promise<void>;
   /** Something may have changed. */
@@ -69,6 +71,7 @@ export interface Acknowledged {
 
 /** Cursors are kept under this and the id of a store. */
 const PEER = "peer/";
+const CURSORS_MAX = 16_384;
 /** What was acknowledged, under this and the name of a connection. */
 const CONNECTION = "connection/";
 
@@ -86,6 +89,7 @@ export function syncHostOf(store: HostedStore): StoreHost {
     requireSync();
     store.touch();
   };
+  const remember = rememberedOf(attributes);
   const collector = collectorOf(store, storeId, raised);
   return {
     get isCollector() {
@@ -151,21 +155,37 @@ export function syncHostOf(store: HostedStore): StoreHost {
       rememberCursor(other, cursor) {
         const before = decodeCursor(attributes.get(PEER + other));
         if (before?.epoch === cursor.epoch && before.place === cursor.place) return;
-        attributes.set(PEER + other, encodeCursor(cursor));
+        remember(PEER + other, encodeCursor(cursor));
       },
     },
   };
 }
 
+/** Keeps so many cursors, those of whom something was heard last. */
+function rememberedOf(attributes: Attributes): (name: string, value: Uint8Array) => void {
+  const names = new Set([...attributes.all.keys()].filter((name) => name.startsWith(PEER)));
+  return (name, value) => {
+    names.delete(name);
+    names.add(name);
+    attributes.set(name, value);
+    const [oldest] = names;
+    if (names.size <= CURSORS_MAX || oldest === undefined) return;
+    names.delete(oldest);
+    attributes.set(oldest, undefined);
+  };
+}
+
 function collectorOf(
-  { dictionary, attributes, clock, timers, collector: create }: HostedStore,
+  { dictionary, attributes, clock, timers, failed, collector: create }: HostedStore,
   storeId: string,
   onRaise: () => void,
 ): Collector | undefined {
   if (create === undefined) return undefined;
   const { entries } = internalsOf(dictionary);
   const { now } = clock;
-  const collector = create({ dictionary, entries, attributes, storeId, now, timers, onRaise });
+  const onFailed = failed;
+  const options = { dictionary, entries, attributes, storeId, now, timers, onRaise, onFailed };
+  const collector = create(options);
   onRaise();
   return collector;
 }

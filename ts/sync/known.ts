@@ -19,6 +19,8 @@ interface Known {
 const KNOWN = "known/";
 /** How old what is written down may be: a crash only takes back what was acknowledged since. */
 const SAVE_MS = 60_000;
+/** Of more, the one of whom nothing was heard for the longest is not waited for; should he come back, he reads everything anew. */
+const KNOWN_MAX = 4096;
 
 export class KnownReplicas {
   readonly #attributes: Attributes;
@@ -38,13 +40,15 @@ export class KnownReplicas {
     }
   }
 
-  /** That store has everything up to `frontier`, durably. */
-  acknowledged(storeId: string, frontier: Uint8Array, nowMs: number): void {
+  /** That store has everything up to `frontier`, durably. Answers whether it was unknown before. */
+  acknowledged(storeId: string, frontier: Uint8Array, nowMs: number): boolean {
     const before = this.#known.get(storeId);
     const isDue = before === undefined || nowMs - before.savedMs >= SAVE_MS;
     const savedMs = isDue ? nowMs : before.savedMs;
     this.#known.set(storeId, { frontier, lastSeenMs: nowMs, savedMs });
     if (isDue) this.#save(storeId, frontier, nowMs);
+    if (this.#known.size > KNOWN_MAX) this.#forgetOldest();
+    return before === undefined;
   }
 
   /**
@@ -60,11 +64,23 @@ export class KnownReplicas {
     return encodeVersion({ vector, exceptions: new Map() });
   }
 
+  #forgetOldest(): void {
+    let oldest: readonly [string, Known] | undefined;
+    for (const each of this.#known) {
+      if (oldest === undefined || each[1].lastSeenMs < oldest[1].lastSeenMs) oldest = each;
+    }
+    if (oldest !== undefined) this.#forget(oldest[0]);
+  }
+
+  #forget(storeId: string): void {
+    this.#known.delete(storeId);
+    this.#attributes.set(KNOWN + storeId, undefined);
+  }
+
   #forgetSilent(nowMs: number): void {
     for (const [storeId, { lastSeenMs }] of this.#known) {
       if (nowMs - lastSeenMs <= this.#retentionMs) continue;
-      this.#known.delete(storeId);
-      this.#attributes.set(KNOWN + storeId, undefined);
+      this.#forget(storeId);
     }
   }
 

@@ -129,6 +129,7 @@ export class Outbound {
     this.#sentPlace = place;
     this.#isFrameDue = isFrameDue;
     this.#frontier = frontier;
+    this.#told = [];
     if (frontier !== undefined) this.#tell(place, frontier);
   }
 
@@ -208,9 +209,8 @@ export class Outbound {
     return last?.frontier;
   }
 
-  /** What was merged from the other side since the head was `before` need not be sent back to it. */
-  skipEcho(before: number): void {
-    const after = this.#replica.head();
+  /** What was merged from the other side, by which the head went from `before` to `after`, need not be sent back to it. */
+  skipEcho(before: number, after: number): void {
     if (this.#sentPlace !== before || after === before) return;
     this.#sentPlace = after;
     this.#skips.push({ before, after });
@@ -255,10 +255,11 @@ export class Outbound {
   }
 
   #tell(place: number, frontier: Uint8Array): void {
-    // Of those at one place only the last one counts.
-    if (this.#told.at(-1)?.place === place) this.#told.pop();
+    // What is acknowledged may be the first that was told of a place.
+    if (this.#told.at(-1)?.place === place) return;
     this.#told.push({ place, frontier });
-    if (this.#told.length > TOLD_MAX) this.#told.shift();
+    // Those before it come first, and the last one at last.
+    if (this.#told.length > TOLD_MAX) this.#told.splice(-2, 1);
   }
 
   /** Frames with what a receiver has to know of each: how much comes after it, and where it ends. */

@@ -1,7 +1,8 @@
 /** Who is there: small values that nobody keeps. */
 
 import { randomBytes } from "../codec/random.ts";
-import { idText } from "../codec/entry.ts";
+import { idBytes, idText } from "../codec/entry.ts";
+import { sipHash13 } from "../codec/sip.ts";
 import { encodeText } from "../codec/text.ts";
 import { LastwriteError } from "../errors.ts";
 import { PRESENCE_BYTES_MAX } from "./limits.ts";
@@ -51,6 +52,7 @@ export class PresenceHub {
   /** Calls when somebody came, went, or told something else. */
   onChange: () => void = () => {};
   readonly #id = idText(randomBytes(8));
+  readonly #key = randomBytes(16);
   #own: string | undefined;
   readonly #others = new Map<string, { readonly state: string; readonly through: Member }>();
   readonly #members = new Set<Member>();
@@ -83,7 +85,7 @@ export class PresenceHub {
 
   take(through: Member, { from, state }: Presence): void {
     const held = this.#others.get(from);
-    if (from === this.#id || held?.state === state) return;
+    if (from === this.#id || (held?.state === state && held?.through === through)) return;
     if (state === undefined) {
       // Who has come back over another link is still there.
       if (held?.through === through) this.#gone([from]);
@@ -95,8 +97,16 @@ export class PresenceHub {
       throw new LastwriteError("too-large", `more than ${PRESENT_MAX} are present`);
     }
     this.#others.set(from, { state, through });
+    // Who comes back as he was is another link to the same.
+    if (held?.state === state) return;
     this.#tell(through, from, state);
     this.#changed();
+  }
+
+  /** Under which the others see a client: nobody who sees it can say that he is the same. */
+  nameOf(from: string): string {
+    const { low, high } = sipHash13(this.#key, idBytes(from));
+    return [high, low].map((half) => half.toString(16).padStart(8, "0")).join("");
   }
 
   leave(member: Member): void {
@@ -151,7 +161,8 @@ class Member implements PresenceMember {
     if (this.isClient && this.#name !== presence.from) {
       throw new LastwriteError("corrupt-bytes", "a client has one name in its presence");
     }
-    this.#hub.take(this, presence);
+    const from = this.isClient ? this.#hub.nameOf(presence.from) : presence.from;
+    this.#hub.take(this, { ...presence, from });
   }
 
   tell(id: string, state: string | undefined): void {

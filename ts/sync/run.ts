@@ -84,14 +84,15 @@ const PING_AFTER_MS = 15_000;
 const SILENCE_MAX_MS = 30_000;
 /** Messages that cannot be read, after which a link is given up. */
 const MALFORMED_MAX = 3;
-/** What may wait in a link before no more is taken up to be sent. */
-const BUFFERED_BYTES_MAX = 1024 * 1024;
 /** How long an acknowledgement waits that nobody waits for, so that one does for many. */
 const LATE_MS = 1000;
 /** After how long what was refused for its stamp is asked for again. */
 const DRIFT_RETRY_MS = 60_000;
-/** How many messages may come before the other side is admitted. */
+/** How many messages may come before the other side is admitted, and how long each may be. */
 const EARLY_MAX = 16;
+const EARLY_LENGTH_MAX: number = 2 ** 16;
+/** What nobody waits for who exchanges once. */
+const IDLE_TYPES: ReadonlySet<string> = new Set(["ping", "pong", "presence", "peers", "error"]);
 /**
  * Runs a session over a link. Resolves with `once` when both sides have everything, else when the link ends in the regular way.
  *
@@ -190,12 +191,13 @@ class SessionRun implements RunningSession {
 
   /** From here on the two talk. */
   #begin(host: SyncHost): void {
-    const { isServer, room, token } = this.#options;
+    const { isServer, room, token, opened } = this.#options;
     this.#host = host;
     this.#session = new Session({
       replica: host.replica,
       seed: randomBytes(16),
       ...(isServer !== undefined && { isServer }),
+      isChosen: opened !== undefined && opened.address === undefined,
       ...(room !== undefined && { room }),
       ...(token !== undefined && { token }),
     });
@@ -210,8 +212,11 @@ class SessionRun implements RunningSession {
 
   #receive(message: Uint8Array | string): void {
     if (this.#outcome !== undefined) return;
-    this.#listenOn();
     if (typeof message === "string") this.#form = "text";
+    if (this.#session === undefined && message.length > EARLY_LENGTH_MAX) {
+      this.#fail(new LastwriteError("corrupt-bytes", "that is too long for a hello"));
+      return;
+    }
     let decoded: SyncMessage | undefined;
     try {
       decoded = this.#decode(message);
@@ -220,6 +225,8 @@ class SessionRun implements RunningSession {
       return;
     }
     if (decoded === undefined) return;
+    // Who only answers that he is there brings an exchange no further.
+    if (!this.#options.once || !IDLE_TYPES.has(decoded.type)) this.#listenOn();
     if (this.#early !== undefined) this.#wait(decoded);
     else if (this.#session === undefined) this.#admit(decoded);
     else this.#hear(decoded);
@@ -329,9 +336,13 @@ class SessionRun implements RunningSession {
       return;
     }
     if (this.#outcome !== undefined) return;
-    if (taken !== undefined && taken.messages.length > 0) this.#post(taken.messages);
-    if (taken?.flush !== undefined) this.#keep(taken.flush, taken.isFlushLate);
-    this.#stepped();
+    try {
+      if (taken !== undefined && taken.messages.length > 0) this.#post(taken.messages);
+      if (taken?.flush !== undefined) this.#keep(taken.flush, taken.isFlushLate);
+      this.#stepped();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #stepped(): void {
@@ -392,10 +403,10 @@ class SessionRun implements RunningSession {
     this.#outbox = [...messages];
     // What arrives meanwhile goes together.
     this.#session?.hold();
-    this.#host?.keep(false).then(
-      () => this.#sendKept(),
-      (error: unknown) => this.#fail(error),
-    );
+    this.#host
+      ?.keep(false)
+      .then(() => this.#sendKept())
+      .catch((error: unknown) => this.#fail(error));
   }
 
   #sendKept(): void {
@@ -403,8 +414,12 @@ class SessionRun implements RunningSession {
     this.#outbox = undefined;
     if (this.#outcome !== undefined) return;
     for (const message of messages) this.#send(message);
-    this.#isCongested = this.#link.bufferedBytes > BUFFERED_BYTES_MAX;
+    this.#isCongested = this.#isLinkFull;
     if (!this.#isCongested) this.#take((session) => session.release());
+  }
+
+  get #isLinkFull(): boolean {
+    return this.#link.isFull === true;
   }
 
   #drained(): void {
@@ -459,13 +474,23 @@ class SessionRun implements RunningSession {
       const presence = this.#presence?.next();
       if (presence === undefined) return;
       this.#send(presence);
-      this.#isCongested ||= this.#link.bufferedBytes > BUFFERED_BYTES_MAX;
+      this.#isCongested ||= this.#isLinkFull;
     }
   }
 
   #send(message: SyncMessage): void {
     const encode = this.#form === "binary" ? encodeMessage : encodeText;
-    this.#link.send(encode(message, this.#sentCount));
+    let encoded: Uint8Array | string;
+    try {
+      encoded = encode(message, this.#sentCount);
+    } catch (error) {
+      throw new LastwriteError(
+        "too-large",
+        "what has to be sent is longer than a message may be: a value of a megabyte, or too many who have written here",
+        { cause: error },
+      );
+    }
+    this.#link.send(encoded);
     this.#sentCount++;
   }
 

@@ -11,8 +11,13 @@ export interface SessionReplica extends OutboundReplica {
   /** 16 hex digits: names the order of arrival. */
   readonly epoch: string;
   readonly driftMaxMs: number;
-  /** `adopt` and `repair` as the engine's ADOPT and REPAIR. */
-  merge(frame: Uint8Array, how: { readonly adopt: boolean; readonly repair: boolean }): MergeResult;
+  /** `adopt` and `repair` as the engine's ADOPT and REPAIR; `onMerged` is called before listeners are, who may write. */
+  merge(
+    frame: Uint8Array,
+    how: { readonly adopt: boolean; readonly repair: boolean; readonly onMerged: () => void },
+  ): MergeResult;
+  /** The most bytes that a snapshot may have which is to be re-read. Default: 1 GiB. */
+  readonly snapshotBytesMax?: number;
   reread(parts: readonly Uint8Array[]): MergeResult;
   /** Holds parts of a snapshot of that store, of which the rest did not come. */
   stage(storeId: string, parts: readonly Uint8Array[]): void;
@@ -39,6 +44,8 @@ export interface SessionOptions {
   readonly sendAllMax?: number;
   /** Default: false. */
   readonly isServer?: boolean;
+  /** The other side is one that the owner of this store chose: if it is a server, its clock is gone by. Default: false. */
+  readonly isChosen?: boolean;
   /** Default: empty. */
   readonly room?: string;
   /** Default: empty. */

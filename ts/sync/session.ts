@@ -44,6 +44,13 @@ const SEND_ALL_MAX = 256;
 const NEAR_COUNT = 1024;
 /** What a version takes for each writer, about as much as an entry. */
 const WRITER_BYTES = 20;
+/** How often one side may ask for something in a session: each costs a version, or all entries. */
+const NEEDS_MAX = 64;
+const SNAPSHOT_BYTES_MAX: number = 2 ** 30;
+/** Of a clock that is further away neither is believed: the owner has to look. */
+const CLOCK_ERROR_MAX_MS = 86_400_000;
+/** What may be said before both sides have told what they have. */
+const EARLY_TYPES: ReadonlySet<string> = new Set(["hello", "clock", "have", "ping", "pong"]);
 /** Each costs passes over all entries. */
 const JOINED_COMPARISONS_MAX = 8;
 /** Credit is given back in amounts like this. */
@@ -77,6 +84,10 @@ export class Session {
   #isAgainDue = false;
   #isReceived = false;
   #remainingBytes = 0;
+  /** How often the other side has asked for something. */
+  #needCount = 0;
+  /** How many versions of the other side are still to come. */
+  #askedVersionCount = 0;
   /** Questions that wait to be answered. */
   #pongCount = 0;
   /** Frontier of this side when it said `have`. */
@@ -148,6 +159,9 @@ export class Session {
   receive(message: SyncMessage): Step {
     if (this.#peer === undefined && message.type !== "hello") {
       throw new LastwriteError("corrupt-bytes", "the other side did not say hello first");
+    }
+    if (this.#peerHave === undefined && !EARLY_TYPES.has(message.type)) {
+      throw new LastwriteError("corrupt-bytes", "the other side did not say what it has first");
     }
     switch (message.type) {
       case "hello":
@@ -278,12 +292,13 @@ export class Session {
 
   /** Of two clocks that do not agree that of a server is right. */
   #compareClocks({ isServer, millis }: Hello): void {
-    if (isServer === (this.#options.isServer ?? false)) return;
-    if (isServer) {
+    const aheadMs = millis - this.#replica.now();
+    const { isServer: isOwnServer = false, isChosen = false } = this.#options;
+    if (isServer && !isOwnServer && isChosen && Math.abs(aheadMs) <= CLOCK_ERROR_MAX_MS) {
       if (!this.#replica.followClock(millis)) return;
       this.#out.push({ type: "clock", millis: this.#replica.now() });
-    } else if (millis - this.#replica.now() > this.#replica.driftMaxMs) {
-      this.#tellDrift(`the clock of the client is ${millis - this.#replica.now()} ms ahead`);
+    } else if (isOwnServer && !isServer && aheadMs > this.#replica.driftMaxMs) {
+      this.#tellDrift(`the clock of the client is ${aheadMs} ms ahead`);
     }
   }
 
@@ -337,10 +352,16 @@ export class Session {
 
   #answer({ what, held }: Need): void {
     const { entries } = this.#replica;
+    if (what !== "again") this.#needCount++;
+    if (this.#needCount > NEEDS_MAX) {
+      throw new LastwriteError("corrupt-bytes", "the other side asks again and again");
+    }
     if (what === "version") {
       this.#out.push(...vectorPieces({ version: entries.version(), horizon: entries.horizon() }));
     } else if (what === "entries") {
       this.#endComparison();
+      // What waits is not needed beside all.
+      this.#outbound.forget();
       this.#outbound.sendDelta(undefined);
     } else if (what === "again") {
       // A comparison, and a snapshot, tell everything anyway.
@@ -353,9 +374,14 @@ export class Session {
   }
 
   #takeVector(piece: VectorPiece): void {
+    if (this.#askedVersionCount === 0) {
+      throw new LastwriteError("corrupt-bytes", "a version that was not asked for");
+    }
     this.#vectors ??= new VectorPieces();
     const vectors = this.#vectors.add(piece);
-    if (vectors !== undefined) this.#sendLacking(vectors);
+    if (vectors === undefined) return;
+    this.#askedVersionCount--;
+    this.#sendLacking(vectors);
   }
 
   /** Sends what a replica of that version lacks; a snapshot, if it has missed collected tombstones. */
@@ -399,6 +425,7 @@ export class Session {
   }
 
   #ask(what: Need["what"], held?: Held): void {
+    if (what === "version") this.#askedVersionCount++;
     this.#out.push({ type: "need", what, held });
   }
 
@@ -407,6 +434,7 @@ export class Session {
     this.#remainingBytes = remaining;
     const { entries } = this.#replica;
     const before = entries.head();
+    let after = before;
     const idBefore = idText(entries.replicaId());
     const flags = flagsOf(frame);
     if ((flags & DIFFERENCE) !== 0 && this.#checkedHorizon !== this.#horizonHash) {
@@ -422,6 +450,9 @@ export class Session {
       result = this.#replica.merge(frame, {
         adopt: continues && !this.#isBroken,
         repair: this.#isRepairing(continues),
+        onMerged: () => {
+          after = entries.head();
+        },
       });
     } catch (error) {
       this.#isBroken = true;
@@ -437,7 +468,7 @@ export class Session {
       else this.#beginComparison();
       return;
     }
-    this.#outbound.skipEcho(before);
+    this.#outbound.skipEcho(before, after);
     if (result.refused.length > 0) this.#noteDrift("entries were refused for their stamps");
     if (place === undefined) {
       // So that the other side knows up to where it was sent its own back, should the link break.
@@ -450,7 +481,8 @@ export class Session {
       return;
     }
     if (!result.complete) {
-      this.#isBroken = true;
+      // Entries were refused, or what the other side tells of who collects.
+      if (!this.#isBroken) this.#noteDrift("something is stamped too far ahead");
       // All that came is kept all the same; what was refused comes again in another session.
       this.#isReceived = true;
       return;
@@ -489,11 +521,13 @@ export class Session {
   #takeSnapshot({ frame, place, remaining }: SnapshotPart): void {
     this.#consume(frame.length);
     this.#remainingBytes = remaining;
+    this.#boundSnapshot(frame.length, remaining);
     this.#stage(frame);
     if (place === undefined) return;
     const parts = this.#snapshot;
     this.#snapshot = [];
     this.#isSnapshotDue = false;
+    this.#isAgainDue = false;
     this.#endComparison();
     this.#replica.reread(parts);
     this.#checkedHorizon = this.#horizonHash;
@@ -502,6 +536,15 @@ export class Session {
     // What was kept through it the other side has under no dot yet.
     this.#outbound.forget();
     this.#ask("version");
+  }
+
+  /** Parts are held until the last one is there, whatever the other side says of how many come. */
+  #boundSnapshot(byteCount: number, remaining: number): void {
+    let whole = byteCount + remaining;
+    for (const part of this.#snapshot) whole += part.length;
+    if (whole > (this.#replica.snapshotBytesMax ?? SNAPSHOT_BYTES_MAX)) {
+      throw new LastwriteError("too-large", "a snapshot is longer than this side may hold");
+    }
   }
 
   /** Adds a part to those of the same snapshot before it; others are of no use any more. */
@@ -601,7 +644,10 @@ export class Session {
     const comparison = this.#comparison;
     if (comparison === undefined || idText(comparison.seed) !== idText(seed)) return undefined;
     // From here on the other side tells all that it holds anew, whatever was refused before.
-    if (!this.#isComparisonHeard) this.#isBroken = false;
+    if (!this.#isComparisonHeard) {
+      this.#isBroken = false;
+      this.#isAgainDue = false;
+    }
     this.#isComparisonHeard = true;
     return comparison;
   }

@@ -34,6 +34,8 @@ export interface Link {
   send(message: Message): void;
   /** Bytes that wait here to be sent; 0 where nothing tells. */
   readonly bufferedBytes: number;
+  /** Nothing more should be sent that need not be, until `drained`. Default: as soon as 1 MiB waits. */
+  readonly isFull?: boolean;
   /**
    * Whether large messages had better be packed (docs/protocol.md, Compression): bytes on it cost more than the work, and it takes binary messages as they are. Asked before each; what the other
    * side packs is taken in any case. Default: false.

@@ -16,6 +16,8 @@ export interface PackedLinkOptions {
 /** The other side sends what cannot be unpacked: final, as for what a session cannot read. */
 const CLOSE_MALFORMED = 4400;
 const CLOSE_TOO_LARGE = 1009;
+/** What may wait before a link is full that does not tell. */
+const FULL_BYTES: number = 2 ** 20;
 /** What may wait for what is being unpacked. A session never has as much on the way: see `credit`. */
 const INBOX_BYTES_MAX: number = 2 ** 24;
 
@@ -52,6 +54,11 @@ class PackedLink implements Link {
     this.name = link.name;
     this.#link = link;
     this.#deflate = deflate;
+  }
+
+  /** As the link below says, where it does. */
+  get isFull(): boolean {
+    return this.#link.isFull ?? this.bufferedBytes > FULL_BYTES;
   }
 
   get prefersPacked(): boolean {
