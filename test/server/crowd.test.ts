@@ -17,8 +17,11 @@ import { jsonClient } from "./under-test.ts";
 
 const CLIENTS = numberFromEnvironment("CROWD_CLIENTS") ?? 1000;
 const CHANGES = 60;
+/** Of one of a few keys at each change: far more in all than the network takes for one that does not read. */
+const HEAVY = "x".repeat(500_000);
+const HEAVY_KEYS = 4;
 const MIB = 2 ** 20;
-const GROWTH_MAX = 40 * MIB;
+const GROWTH_MAX = 64 * MIB;
 
 let program: ProgramUnderTest;
 let folder: string;
@@ -116,6 +119,20 @@ test(
     await json.hears({ action: "initial_data" });
     const asleep = await sleeper(url);
     await asleep.synced();
+    const heavy = jsonClient(`${serving.url}/json/heavy`);
+    await heavy.hears({ action: "initial_data" });
+    const asleepThere = [
+      await sleeper(`${serving.url}/heavy`),
+      jsonClient(`${serving.url}/json/heavy`),
+    ] as const;
+    await asleepThere[0].synced();
+    await asleepThere[1].hears({ action: "initial_data" });
+    asleepThere[1].socket.pause();
+    // What it takes for large values at all, it takes once.
+    for (let at = 0; at < 20; at++) {
+      heavy.says({ action: "set", key: `k${at % HEAVY_KEYS}`, value: `before ${at} ${HEAVY}` });
+      await heavy.hears({ value: `before ${at} ${HEAVY}` }, at);
+    }
     const before = await serving.metric("resident_bytes");
 
     let isOver = false;
@@ -126,6 +143,8 @@ test(
     for (let at = 0; at < CHANGES; at++) {
       writer.store.set(`k${at}`, `${at} ${"x".repeat(100)}`);
       await writer.store.synced();
+      heavy.says({ action: "set", key: `k${at % HEAVY_KEYS}`, value: `${at} ${HEAVY}` });
+      await heavy.hears({ value: `${at} ${HEAVY}` }, 20 + at);
       for (let now = 0; now < 2 && early.length + late.length < CLIENTS; now++) {
         late.push(listener(url));
       }
@@ -146,12 +165,20 @@ test(
     expect(told).toEqual(Array.from({ length: CHANGES }, (_, at) => `k${at}`));
     expect(await rubbishCount).toBeGreaterThan(20);
     expect(asleep.size).toBeLessThan(CHANGES);
+    expect(asleepThere[0].get(`k${(CHANGES - 1) % HEAVY_KEYS}`)).not.toBe(
+      `${CHANGES - 1} ${HEAVY}`,
+    );
+    expect(asleepThere[1].heard.length).toBeLessThan(CHANGES);
     const grown = ((most - before) / MIB).toFixed(1);
     console.log(`${all.length} clients: it grew by ${grown} MiB from ${(before / MIB).toFixed(0)}`);
     expect(most - before).toBeLessThan(GROWTH_MAX);
 
-    json.socket.terminate();
-    await Promise.all([asleep.close(), ...all.map(({ store }) => store.close())]);
+    for (const { socket } of [json, heavy, asleepThere[1]]) socket.terminate();
+    await Promise.all([
+      asleep.close(),
+      asleepThere[0].close(),
+      ...all.map(({ store }) => store.close()),
+    ]);
     serving.process.kill("SIGTERM");
     expect((await serving.ended).code).toBe(0);
   },

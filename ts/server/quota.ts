@@ -57,6 +57,13 @@ export class Quota {
     this.#note(byteCount);
   }
 
+  /** All of it was replaced, by what passed no `admitFrame`: it is measured before the next write. */
+  replaced(): void {
+    this.#byteCount = Infinity;
+    this.#isMeasured = false;
+    this.#measuredAgainAt = 0;
+  }
+
   #admit(writes: readonly Write[]): void {
     const { entries, limits } = this.#options;
     const hasBytes = this.#byteCount < limits.roomBytesMax;

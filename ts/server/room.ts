@@ -97,7 +97,9 @@ export class Room {
         },
         reread: (parts) => {
           guard?.admitSnapshot(parts);
-          return replica.reread(parts);
+          const result = replica.reread(parts);
+          this.#quota.replaced();
+          return result;
         },
       },
     };
