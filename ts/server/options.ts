@@ -48,7 +48,10 @@ export function checkServerOptions(options: ServerOptions): void {
   }
   checkLists(options);
   checkHooks(options);
-  checkReach(options);
+  if (typeof options.open !== "boolean" && options.open !== undefined) {
+    throw invalid("`open` is true or false");
+  }
+  if (server === undefined) checkReach(options, host);
 }
 
 function checkLists({ origins = [], hosts = [] }: ServerOptions): void {
@@ -77,8 +80,11 @@ function checkHooks(options: ServerOptions): void {
   }
 }
 
-function checkReach({ host = "127.0.0.1", open = false, authenticate }: ServerOptions): void {
-  if (typeof open !== "boolean") throw invalid("`open` is true or false");
+/** Throws `invalid-argument` where others can reach `host` and everybody would be let in, unless that is meant. */
+export function checkReach(
+  { open = false, authenticate }: ServerOptions,
+  host = "127.0.0.1",
+): void {
   if (isLoopback(host) || open || authenticate !== undefined) return;
   throw invalid(
     `on ${host} others can reach the server, and nobody is asked who he is: give \`authenticate\`, or \`open: true\` if everybody may read and write`,

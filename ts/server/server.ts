@@ -14,6 +14,7 @@ import { loadEngine } from "../engine/load.ts";
 import { LastwriteError } from "../errors.ts";
 import type { Store } from "../store/contract.ts";
 import { heldTimers, systemTimers, type Timers } from "../transport/timers.ts";
+import { beside } from "./beside.ts";
 import { ClientLink } from "./client-link.ts";
 import { Clients } from "./clients.ts";
 import type { LastwriteServer, LogEntry, ServerOptions } from "./contract.ts";
@@ -23,7 +24,7 @@ import { answer, isOwnPath, refuse } from "./http.ts";
 import { serveJson } from "./json-client.ts";
 import { limitsOf, type ServerLimits } from "./limits.ts";
 import { Metrics, metricsText } from "./metrics.ts";
-import { checkServerOptions } from "./options.ts";
+import { checkReach, checkServerOptions } from "./options.ts";
 import { Pages } from "./pages.ts";
 import { pathOf, type Target, targetOf } from "./paths.ts";
 import { Rooms, told } from "./rooms.ts";
@@ -162,7 +163,12 @@ class RoomServer implements LastwriteServer {
   async listen(): Promise<void> {
     const { options, log } = this.#parts;
     if (options.server !== undefined) {
-      this.#stopListening = beside(options.server, this.#isOwn, this.#request, this.#upgrade);
+      checkReach(options, addressOf(options.server)?.address);
+      this.#stopListening = beside(options.server, {
+        isOwn: this.#isOwn,
+        request: this.#request,
+        upgrade: this.#upgrade,
+      });
       return;
     }
     this.#http.on("request", this.#request);
@@ -229,7 +235,7 @@ class RoomServer implements LastwriteServer {
   };
 
   readonly #request = (request: IncomingMessage, response: ServerResponse): void => {
-    const refused = this.#gate.refusal(request);
+    const refused = this.#outOfReach() ?? this.#gate.refusal(request);
     if (refused !== undefined) {
       refuse(request, response, refused.status, refused.reason);
       return;
@@ -256,9 +262,22 @@ class RoomServer implements LastwriteServer {
     });
   };
 
+  /** A server of somebody else may have begun to listen elsewhere than on this machine since it was given to us. */
+  #outOfReach(): Refused | undefined {
+    const { options, log } = this.#parts;
+    if (options.server === undefined) return undefined;
+    try {
+      checkReach(options, addressOf(options.server)?.address);
+      return undefined;
+    } catch (error) {
+      log({ level: "error", event: "not-open", ...told(error) });
+      return { status: 403, reason: "this server is not open to others" };
+    }
+  }
+
   #refusal(request: IncomingMessage, target: Target | undefined): Refused | undefined {
     if (this.#closing !== undefined) return { status: 503, reason: "the server is closing" };
-    const refused = this.#gate.refusal(request);
+    const refused = this.#outOfReach() ?? this.#gate.refusal(request);
     if (refused !== undefined) return refused;
     if (target === undefined) return { status: 404, reason: "there is no such room" };
     const reason = this.#clients.refusal(request.socket.remoteAddress ?? "");
@@ -337,33 +356,6 @@ function listening(server: Server, port: number, host: string): Promise<void> {
       resolve();
     });
   });
-}
-
-/** Has the listeners that are there hear only what is not ours; returns a function that puts them back. */
-function beside(
-  server: Server,
-  isOwn: (request: IncomingMessage, isUpgrade: boolean) => boolean,
-  request: (request: IncomingMessage, response: ServerResponse) => void,
-  upgrade: (request: IncomingMessage, wire: Duplex, head: Buffer) => void,
-): () => void {
-  const others = server.listeners("request") as (typeof request)[];
-  server.removeAllListeners("request");
-  const onRequest: typeof request = (asked, response) => {
-    if (isOwn(asked, false)) request(asked, response);
-    else for (const other of others) other.call(server, asked, response);
-  };
-  const onUpgrade: typeof upgrade = (asked, wire, head) => {
-    if (isOwn(asked, true)) upgrade(asked, wire, head);
-    // Nobody else would end it.
-    else if (server.listenerCount("upgrade") === 1) wire.destroy();
-  };
-  server.on("request", onRequest);
-  server.on("upgrade", onUpgrade);
-  return () => {
-    server.off("request", onRequest);
-    server.off("upgrade", onUpgrade);
-    for (const other of others) server.on("request", other);
-  };
 }
 
 /** Where a server listens; undefined where it does not, or on no port. */
