@@ -282,7 +282,8 @@ function wasmStep({ name, folder, features }) {
           "--no-typescript",
           ...features,
         ],
-        { env: withTools(wasmTools) },
+        // A sixth smaller than at level 3, and as quick but for a few percent.
+        { env: { ...withTools(wasmTools), CARGO_PROFILE_RELEASE_OPT_LEVEL: "2" } },
       );
       await runPackage("binaryen/bin/wasm-opt", ["-O3", file, "-o", file]);
     },

@@ -32,9 +32,11 @@ pub struct Scratch {
 pub fn decode_entries(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
     let frame = Frame::read(bytes, &WITH_ENTRIES)?;
     let mut chunk = Chunk::default();
-    let checked = frame.check(&mut chunk, |_, _| {})?;
+    let checked = frame.check(&mut chunk, &mut |_| {})?;
     let mut columns = Columns::default();
-    frame.entries(&checked, &mut chunk, |key, entry| push_entry(&mut columns, &frame, key, entry));
+    frame.chunks(&checked, &mut chunk, &mut |chunk| {
+        frame.entries(chunk, |key, entry| push_entry(&mut columns, &frame, key, entry));
+    });
     columns.write_entries(out);
     Ok(())
 }
@@ -93,10 +95,10 @@ pub fn scratch_merge(
     let held = Frame::read(held, &[ENTRIES])?;
     let mut chunk = Chunk::default();
     let mut held_chunk = Chunk::default();
-    let held_checked = held.check(&mut held_chunk, |_, _| {})?;
+    let held_checked = held.check(&mut held_chunk, &mut |_| {})?;
     let frame = Frame::read(frame, &TO_MERGE)?;
     frame.no_difference()?;
-    let checked = frame.check(&mut chunk, |_, _| {})?;
+    let checked = frame.check(&mut chunk, &mut |_| {})?;
     let mut dictionary = Dictionary::new(&Options { drift_max, ..Options::default() });
     let mut report = MergeReport::default();
     let mut merge = Merge {
@@ -129,11 +131,13 @@ pub fn scratch_merge(
     let winners = merge.winners.unwrap_or_default();
     let mut columns = Columns::default();
     let mut at = 0;
-    frame.entries(&checked, &mut chunk, |key, entry| {
-        if winners[at] {
-            push_entry(&mut columns, &frame, key, entry);
-        }
-        at += 1;
+    frame.chunks(&checked, &mut chunk, &mut |chunk| {
+        frame.entries(chunk, |key, entry| {
+            if winners[at] {
+                push_entry(&mut columns, &frame, key, entry);
+            }
+            at += 1;
+        });
     });
     columns.write_entries(out);
     let difference =

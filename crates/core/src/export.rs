@@ -378,30 +378,31 @@ impl Dictionary {
     }
 
     fn put_version(&self, out: &mut Vec<u8>) {
-        let used = self.nodes.sorted().filter(|&node| self.seen.names(node));
-        let start = out.len();
-        frame::begin(out, VERSION);
-        put_replicas(out, used.clone().map(|node| self.nodes.id(node)));
-        put_seen_vector(&self.seen, (0..).zip(used.clone()), out);
+        let used: Vec<u32> = self.nodes.sorted().filter(|&node| self.seen.names(node)).collect();
+        let start = self.begin_version(&used, out);
+        put_counters(&used, &|node| self.seen.vector(node), out);
         if self.seen.has_exceptions() {
-            put_seen_end(&self.seen, (0..).zip(used), out);
+            put_exceptions(&mut (0..).zip(used), &self.seen, out);
         }
         out.push(0);
         frame::end(out, start);
     }
 
     fn put_horizon_version(&self, out: &mut Vec<u8>) {
-        let used = self.nodes.sorted().filter(|&node| self.horizon.get(node) > 0);
-        let start = out.len();
-        frame::begin(out, VERSION);
-        put_replicas(out, used.clone().map(|node| self.nodes.id(node)));
-        if !self.horizon.is_empty() {
-            frame::put_field(out, field::VECTOR, |out| {
-                put_horizon(&self.horizon, (0..).zip(used), out);
-            });
-        }
+        let used: Vec<u32> =
+            self.nodes.sorted().filter(|&node| self.horizon.get(node) > 0).collect();
+        let start = self.begin_version(&used, out);
+        put_counters(&used, &|node| self.horizon.get(node), out);
         out.push(0);
         frame::end(out, start);
+    }
+
+    /// Begins a version that names these nodes, in the order of their ids, and answers where it begins.
+    fn begin_version(&self, used: &[u32], out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        frame::begin(out, VERSION);
+        put_replicas(out, &mut used.iter().map(|&node| self.nodes.id(node)));
+        start
     }
 
     fn put_frame(
@@ -434,7 +435,7 @@ impl Dictionary {
         }
         table.use_entries(store, records);
         table.finish(nodes, header.base);
-        put_replicas(out, table.ids.iter().copied());
+        put_replicas(out, &mut table.ids.iter().copied());
         if let Some((id, number)) = part {
             frame::put_field(out, field::PART, |out| {
                 out.extend_from_slice(&id.to_le_bytes());
@@ -444,11 +445,11 @@ impl Dictionary {
         if let Some(base) = header.base {
             frame::put_field(out, field::BASE, |out| table.put_base(base, out));
         }
-        put_seen_vector(seen, table.indexed_of(told.map(|told| &*told.closed)), out);
+        table.put_vector(seen, told.map(|told| &*told.closed), out);
         let collected = told.map_or(*collected, |told| told.collected);
         table.put_horizon(horizon, told.map(|told| &*told.horizon), collected, out);
         if end {
-            put_seen_end(seen, table.indexed_of(told.map(|told| &*told.excepted)), out);
+            table.put_end(seen, told.map(|told| &*told.excepted), out);
         }
         let tainted = if header.tainted { TAINTED } else { 0 };
         let difference = if told.is_some() { DIFFERENCE } else { 0 };
@@ -462,42 +463,31 @@ impl Dictionary {
     }
 }
 
-pub(crate) fn put_replicas(out: &mut Vec<u8>, replicas: impl Iterator<Item = ReplicaId>) {
+pub(crate) fn put_replicas(out: &mut Vec<u8>, replicas: &mut dyn Iterator<Item = ReplicaId>) {
     frame::put_field(out, field::REPLICAS, |out| {
         replicas.for_each(|id| out.extend_from_slice(&id.0));
     });
 }
 
-/// Writes V; `indexed`: the nodes of the frame with their indices, ascending, here and below.
-pub(crate) fn put_seen_vector(
-    seen: &Seen,
-    indexed: impl Iterator<Item = (u32, u32)> + Clone,
-    out: &mut Vec<u8>,
-) {
-    let vector =
-        indexed.map(|(index, node)| (index, seen.vector(node))).filter(|&(_, counter)| counter > 0);
-    if vector.clone().next().is_some() {
-        frame::put_field(out, field::VECTOR, |out| put_vector(out, vector));
+/// Writes the vector of a version that names these nodes, if one of them has a counter.
+fn put_counters(used: &[u32], counter: &dyn Fn(u32) -> u64, out: &mut Vec<u8>) {
+    let counters = (0..).zip(used).map(|(index, &node)| (index, counter(node)));
+    put_vector_field(&mut counters.filter(|&(_, counter)| counter > 0), out);
+}
+
+fn put_vector_field(vector: &mut dyn Iterator<Item = (u32, u64)>, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut count = 0;
+    frame::put_field(out, field::VECTOR, |out| count = put_vector(out, vector));
+    if count == 0 {
+        out.truncate(start);
     }
 }
 
-pub(crate) fn put_seen_end(
-    seen: &Seen,
-    indexed: impl Iterator<Item = (u32, u32)> + Clone,
-    out: &mut Vec<u8>,
-) {
-    let runs = indexed.filter_map(|(index, node)| Some((index, seen.exceptions(node)?)));
-    frame::put_field(out, field::END, |out| put_runs(out, runs));
-}
-
-fn put_horizon(
-    horizon: &NodeVector,
-    indexed: impl Iterator<Item = (u32, u32)> + Clone,
-    out: &mut Vec<u8>,
-) {
-    let vector =
-        indexed.map(|(index, node)| (index, horizon.get(node))).filter(|&(_, counter)| counter > 0);
-    put_vector(out, vector);
+/// Writes the exceptions of nodes, given with their indices.
+fn put_exceptions(indexed: &mut dyn Iterator<Item = (u32, u32)>, seen: &Seen, out: &mut Vec<u8>) {
+    let mut runs = indexed.filter_map(|(index, node)| Some((index, seen.exceptions(node)?)));
+    frame::put_field(out, field::END, |out| put_runs(out, &mut runs));
 }
 
 pub(crate) fn check_part_bytes(part_bytes_max: u64) -> Result<()> {
@@ -651,15 +641,21 @@ impl Table {
         self.index[node as usize]
     }
 
-    /// The nodes used with their indices, ascending.
-    pub fn indexed(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
-        self.used.iter().map(|&node| (self.index(node), node))
+    /// The nodes used with their indices, ascending: all, or of these, which ascend by number.
+    fn indexed(&self, of: Option<&[u32]>) -> impl Iterator<Item = (u32, u32)> {
+        let is_of = move |node| of.is_none_or(|nodes| nodes.binary_search(node).is_ok());
+        self.used.iter().filter(move |&node| is_of(node)).map(|&node| (self.index(node), node))
     }
 
-    /// The same, of these nodes alone, which ascend by number.
-    pub fn indexed_of(&self, of: Option<&[u32]>) -> impl Iterator<Item = (u32, u32)> + Clone {
-        self.indexed()
-            .filter(move |(_, node)| of.is_none_or(|nodes| nodes.binary_search(node).is_ok()))
+    /// Writes V, of all nodes or of these, if there is any.
+    pub fn put_vector(&self, seen: &Seen, of: Option<&[u32]>, out: &mut Vec<u8>) {
+        let counters = self.indexed(of).map(|(index, node)| (index, seen.vector(node)));
+        put_vector_field(&mut counters.filter(|&(_, counter)| counter > 0), out);
+    }
+
+    /// Writes the exceptions, of all nodes or of these.
+    pub fn put_end(&self, seen: &Seen, of: Option<&[u32]>, out: &mut Vec<u8>) {
+        put_exceptions(&mut self.indexed(of), seen, out);
     }
 
     /// Writes H, of all nodes or of these, and HS, if there is any.
@@ -674,7 +670,8 @@ impl Table {
             return;
         }
         frame::put_field(out, field::HORIZON, |out| {
-            put_horizon(horizon, self.indexed_of(of), out);
+            let counters = self.indexed(of).map(|(index, node)| (index, horizon.get(node)));
+            put_vector(out, &mut counters.filter(|&(_, counter)| counter > 0));
             match collected {
                 None => out.push(0),
                 Some(stamp) => {
@@ -723,7 +720,8 @@ impl Table {
 
     fn put_base(&self, base: &Frame<'_>, out: &mut Vec<u8>) {
         let index = |replica: usize| self.find(base.replica(replica));
-        put_vector(out, base.vector.iter().map(|(replica, counter)| (index(replica), counter)));
+        let mut vector = base.vector.iter().map(|(replica, counter)| (index(replica), counter));
+        put_vector(out, &mut vector);
         let mut runs: Vec<(u32, Runs)> = Vec::new();
         base.end.unwrap_or_default().for_each(|replica, first, last| {
             let at = index(replica);
@@ -734,7 +732,7 @@ impl Table {
                 runs.add(first, last);
             }
         });
-        put_runs(out, runs.iter().map(|(at, runs)| (*at, runs)));
+        put_runs(out, &mut runs.iter().map(|(at, runs)| (*at, runs)));
     }
 }
 
@@ -746,7 +744,7 @@ pub(crate) fn put_entries<'a>(
 ) {
     let start = out.len();
     frame::begin(out, ENTRIES);
-    put_replicas(out, replicas.iter().copied());
+    put_replicas(out, &mut replicas.iter().copied());
     out.push(0);
     let mut writer = BlockWriter::default();
     writer.start(replicas.len());

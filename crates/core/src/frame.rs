@@ -6,8 +6,8 @@ use crate::block::{Block, BlockReader, Chunk, EntryBytes};
 use crate::error::{Error, ErrorKind, Read, corrupt};
 use crate::hash::checksum;
 use crate::stamp::ReplicaId;
-use crate::version::{RunsBytes, VectorBytes};
-use crate::wire::{Reader, put_varint};
+use crate::version::{RunsBytes, VectorBytes, checked};
+use crate::wire::{Reader, put_varint_before};
 
 pub(crate) const DELTA: u8 = 1;
 pub(crate) const SNAPSHOT: u8 = 2;
@@ -289,12 +289,8 @@ impl<'a> Frame<'a> {
         ReplicaId(self.replicas[index])
     }
 
-    /// Looks at every entry once, and calls back with each. After this, [`Self::entries`] cannot fail.
-    pub fn check(
-        &self,
-        chunk: &mut Chunk,
-        mut look: impl FnMut(&[u8], &EntryBytes<'a>),
-    ) -> Read<Checked> {
+    /// Looks at every entry once, and calls back with the chunks. After this, [`Self::chunks`] cannot fail.
+    pub fn check(&self, chunk: &mut Chunk, look: &mut dyn FnMut(&Chunk)) -> Read<Checked> {
         let mut checked = Checked::default();
         let mut expanded = 0;
         let mut reader = BlockReader::new(self.replicas.len());
@@ -326,17 +322,15 @@ impl<'a> Frame<'a> {
                 chunk.check(self.bytes, ascii)?;
                 order.chunk(self.kind, chunk)?;
                 checked.hlc_max = checked.hlc_max.max(chunk.hlc_max());
-                for at in 0..chunk.len() {
-                    checked.has_prefixes |= chunk.is_prefix(at);
-                    look(chunk.key(at), &chunk.entry(at, self.bytes));
-                }
+                checked.has_prefixes |= (0..chunk.len()).any(|at| chunk.is_prefix(at));
+                look(chunk);
             }
         }
         Ok(checked)
     }
 
     /// Calls back with the chunks of a frame that was checked with the same `chunk` just before.
-    pub fn chunks(&self, checked: &Checked, chunk: &mut Chunk, mut take: impl FnMut(&Chunk)) {
+    pub fn chunks(&self, checked: &Checked, chunk: &mut Chunk, take: &mut dyn FnMut(&Chunk)) {
         if checked.chunks == 1 {
             // The only one is still there.
             take(chunk);
@@ -346,43 +340,27 @@ impl<'a> Frame<'a> {
     }
 
     /// Calls back with the chunks of a frame that was checked some time before.
-    pub fn chunks_anew(&self, take: impl FnMut(&Chunk)) {
+    pub fn chunks_anew(&self, take: &mut dyn FnMut(&Chunk)) {
         self.read_chunks(&mut Chunk::default(), take);
     }
 
-    fn read_chunks(&self, chunk: &mut Chunk, mut take: impl FnMut(&Chunk)) {
+    fn read_chunks(&self, chunk: &mut Chunk, take: &mut dyn FnMut(&Chunk)) {
         let mut reader = BlockReader::new(self.replicas.len());
         let mut blocks = Reader::new(self.blocks);
         while !blocks.is_empty() {
-            reader.start(
-                &Block::read(&mut blocks, self.bytes.len() - SUM).expect("was checked"),
-                chunk,
-            );
-            while reader.next(chunk).expect("was checked") {
+            let block = checked(Block::read(&mut blocks, self.bytes.len() - SUM));
+            reader.start(&block, chunk);
+            while checked(reader.next(chunk)) {
                 take(chunk);
             }
         }
     }
 
-    /// Calls back with every entry of a frame that was checked some time before.
-    pub fn entries_anew(&self, mut take: impl FnMut(&[u8], &EntryBytes<'a>)) {
-        self.chunks_anew(|chunk| self.chunk_entries(chunk, &mut take));
-    }
-
-    fn chunk_entries(&self, chunk: &Chunk, take: &mut impl FnMut(&[u8], &EntryBytes<'a>)) {
+    /// Calls back with every entry of a chunk of this frame.
+    pub fn entries(&self, chunk: &Chunk, mut take: impl FnMut(&[u8], &EntryBytes<'a>)) {
         for at in 0..chunk.len() {
             take(chunk.key(at), &chunk.entry(at, self.bytes));
         }
-    }
-
-    /// Calls back with every entry of a frame that was checked with the same `chunk` just before.
-    pub fn entries(
-        &self,
-        checked: &Checked,
-        chunk: &mut Chunk,
-        mut take: impl FnMut(&[u8], &EntryBytes<'a>),
-    ) {
-        self.chunks(checked, chunk, |chunk| self.chunk_entries(chunk, &mut take));
     }
 }
 
@@ -455,10 +433,8 @@ pub(crate) fn put_field(out: &mut Vec<u8>, id: u8, write: impl FnOnce(&mut Vec<u
     out.push(id);
     let start = out.len();
     write(out);
-    // The length goes before what it measures: the field was written, and is turned behind it.
     let length = out.len() - start;
-    put_varint(out, length as u64);
-    out[start..].rotate_left(length);
+    put_varint_before(out, start, length as u64);
 }
 
 /// Ends the frame that begins at `start` with its checksum.

@@ -195,8 +195,10 @@ impl Dictionary {
         for frame in &snapshot.parts {
             if let Ok(own) = frame.replicas.binary_search(&self.replica_id().0) {
                 suspects.name(named_counter(frame, own));
-                frame.entries_anew(|key, entry| {
-                    self.suspect(key, entry, frame, Some(own), &mut suspects);
+                frame.chunks_anew(&mut |chunk| {
+                    frame.entries(chunk, |key, entry| {
+                        self.suspect(key, entry, frame, own, &mut suspects);
+                    });
                 });
             }
         }
@@ -208,7 +210,7 @@ impl Dictionary {
         self.records.reserve(snapshot.entries, snapshot.key_bytes);
         for frame in &snapshot.parts {
             let mut nodes = FrameNodes::new(frame.replicas);
-            frame.chunks_anew(|chunk| {
+            frame.chunks_anew(&mut |chunk| {
                 for from in (0..chunk.len()).step_by(BATCH) {
                     self.install_batch(
                         frame,
@@ -404,12 +406,11 @@ impl<'a> Snapshot<'a> {
             // Within a part the frame itself sees to the order.
             let (mut first, mut after) = (None, (Vec::new(), false));
             let is_parted = frame.part.is_some();
-            let checked = frame.check(&mut chunk, |key, entry| {
+            let checked = frame.check(&mut chunk, &mut |chunk| {
                 if is_parted {
-                    after.0.clear();
-                    after.0.extend_from_slice(key);
-                    after.1 = !entry.is_prefix();
-                    first.get_or_insert_with(|| after.clone());
+                    let name = |at| (chunk.key(at).to_vec(), !chunk.is_prefix(at));
+                    first.get_or_insert_with(|| name(0));
+                    after = name(chunk.len() - 1);
                 }
             })?;
             if first.is_some() && last >= first {

@@ -4,7 +4,7 @@ use crate::block::Chunk;
 use crate::collector::Collector;
 use crate::dictionary::Dictionary;
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::{Parts, check_part_bytes, put_replicas, put_seen_end, put_seen_vector};
+use crate::export::{Parts, check_part_bytes, put_replicas};
 use crate::frame::{self, Checked, ENTRIES, Frame, JOURNAL, WHOLE, field};
 use crate::merge::{BATCH, FrameNodes};
 use crate::records::{Fields, NodeDot, Record};
@@ -124,7 +124,7 @@ impl Dictionary {
         self.no_transaction()?;
         let frame = Frame::read(bytes, &[ENTRIES, JOURNAL])?;
         let mut chunk = core::mem::take(&mut self.chunk);
-        let checked = frame.check(&mut chunk, |_, _| {})?;
+        let checked = frame.check(&mut chunk, &mut |_| {})?;
         if let Some((_, place)) = frame.place {
             if place < self.head() {
                 let reason =
@@ -184,11 +184,11 @@ impl Dictionary {
         told.use_nodes(table, nodes, true);
         table.use_entries(store, records);
         table.finish(nodes, None);
-        put_replicas(out, table.ids.iter().copied());
-        put_seen_vector(seen, table.indexed_of(Some(&told.closed)), out);
+        put_replicas(out, &mut table.ids.iter().copied());
+        table.put_vector(seen, Some(&told.closed), out);
         table.put_horizon(&self.horizon, Some(&told.horizon), told.collected, out);
         if !told.excepted.is_empty() {
-            put_seen_end(seen, table.indexed_of(Some(&told.excepted)), out);
+            table.put_end(seen, Some(&told.excepted), out);
         }
         if is_whole {
             out.extend_from_slice(&[field::FLAGS, 1, WHOLE]);
@@ -223,7 +223,7 @@ impl Dictionary {
         if new > BATCH {
             self.records.reserve(new, checked.key_bytes / checked.entries * new);
         }
-        frame.chunks(checked, chunk, |chunk| {
+        frame.chunks(checked, chunk, &mut |chunk| {
             for from in (0..chunk.len()).step_by(BATCH) {
                 let batch = from..chunk.len().min(from + BATCH);
                 let mut hashes = [0; BATCH];

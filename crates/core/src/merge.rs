@@ -158,9 +158,11 @@ impl Dictionary {
         let own_index = frame.replicas.binary_search(&self.replica_id().0).ok();
         let mut suspects = Suspects::default();
         let mut chunk = core::mem::take(&mut self.chunk);
-        let checked = frame.check(&mut chunk, |key, entry| {
-            if own_index.is_some() {
-                self.suspect(key, entry, &frame, own_index, &mut suspects);
+        let checked = frame.check(&mut chunk, &mut |chunk| {
+            if let Some(own) = own_index {
+                frame.entries(chunk, |key, entry| {
+                    self.suspect(key, entry, &frame, own, &mut suspects);
+                });
             }
         })?;
         if let Err(error) = self.check_horizons(&frame, now) {
@@ -338,15 +340,15 @@ impl Dictionary {
         key: &[u8],
         entry: &EntryBytes<'_>,
         frame: &Frame<'_>,
-        own: Option<usize>,
+        own: usize,
         suspects: &mut Suspects,
     ) {
         if let Some((replica, counter)) = entry.origin
-            && Some(replica) == own
+            && replica == own
         {
             suspects.name(counter);
         }
-        if Some(entry.dot_replica) != own {
+        if entry.dot_replica != own {
             return;
         }
         suspects.name(entry.counter);
@@ -412,12 +414,14 @@ impl Dictionary {
         if checked.has_prefixes {
             let mut won = Vec::new();
             let mut at = 0;
-            frame.entries(checked, chunk, |key, entry| {
-                if entry.is_prefix() && self.merge_prefix(key, entry, nodes, merge) {
-                    won.push(Box::from(key));
-                    merge.won(at);
-                }
-                at += 1;
+            frame.chunks(checked, chunk, &mut |chunk| {
+                frame.entries(chunk, |key, entry| {
+                    if entry.is_prefix() && self.merge_prefix(key, entry, nodes, merge) {
+                        won.push(Box::from(key));
+                        merge.won(at);
+                    }
+                    at += 1;
+                });
             });
             if !won.is_empty() {
                 self.sweep(&won, true);
@@ -430,7 +434,7 @@ impl Dictionary {
             self.records.reserve(new, checked.key_bytes / checked.entries * new);
         }
         let mut start = 0;
-        frame.chunks(checked, chunk, |chunk| {
+        frame.chunks(checked, chunk, &mut |chunk| {
             for from in (0..chunk.len()).step_by(BATCH) {
                 self.merge_batch(
                     frame,
@@ -470,7 +474,11 @@ impl Dictionary {
     }
 
     /// What comes before an entry meets the one held: refusal, horizon, clock, version. Answers none when that is all.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "called for each entry of a merge; the WASM build would leave it outside the loop, which costs a tenth"
+    )]
+    #[inline(always)]
     fn admit<'a>(
         &mut self,
         key: &[u8],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Read, corrupt};
 use crate::stamp::{COUNTER_MAX, ReplicaId};
-use crate::wire::{Reader, put_varint};
+use crate::wire::{Reader, put_varint, put_varint_before};
 
 /// Replicas under small numbers, in order of first use. A number is good for one dictionary.
 #[derive(Clone, Debug, Default)]
@@ -415,8 +415,10 @@ impl Reader<'_> {
     }
 }
 
-fn checked<T>(result: Read<T>) -> T {
-    result.expect("was read once before")
+/// What was read once before without an error.
+pub(crate) fn checked<T>(result: Read<T>) -> T {
+    // Not `expect`, which would bring the words for errors along.
+    result.unwrap_or_else(|_| unreachable!("was read once before"))
 }
 
 fn writer(reader: &mut Reader<'_>, next: usize, replicas: usize) -> Read<usize> {
@@ -434,32 +436,37 @@ pub(crate) fn counter(reader: &mut Reader<'_>) -> Read<u64> {
     }
 }
 
-/// Writes a vector whose writers ascend.
-pub(crate) fn put_vector(out: &mut Vec<u8>, vector: impl Iterator<Item = (u32, u64)> + Clone) {
-    put_varint(out, vector.clone().count() as u64);
-    let mut next = 0;
+/// Writes a vector whose writers ascend, and answers how many those are.
+pub(crate) fn put_vector(out: &mut Vec<u8>, vector: &mut dyn Iterator<Item = (u32, u64)>) -> usize {
+    let start = out.len();
+    let (mut count, mut next) = (0, 0);
     for (index, counter) in vector {
         put_varint(out, u64::from(index - next));
         put_varint(out, counter);
         next = index + 1;
+        count += 1;
     }
+    put_varint_before(out, start, count as u64);
+    count
 }
 
 /// Writes runs whose writers ascend.
-pub(crate) fn put_runs<'a>(out: &mut Vec<u8>, runs: impl Iterator<Item = (u32, &'a Runs)> + Clone) {
-    put_varint(out, runs.clone().count() as u64);
-    let mut next = 0;
-    for (index, runs) in runs {
+pub(crate) fn put_runs(out: &mut Vec<u8>, all_runs: &mut dyn Iterator<Item = (u32, &Runs)>) {
+    let start = out.len();
+    let (mut count, mut next) = (0, 0);
+    for (index, runs) in all_runs {
+        count += 1;
         put_varint(out, u64::from(index - next));
         put_varint(out, runs.iter().len() as u64);
         next = index + 1;
         let mut first = 1;
-        for (start, end) in runs.iter() {
-            put_varint(out, start - first);
-            put_varint(out, end - start);
-            first = end + 2;
+        for (from, to) in runs.iter() {
+            put_varint(out, from - first);
+            put_varint(out, to - from);
+            first = to + 2;
         }
     }
+    put_varint_before(out, start, count);
 }
 
 #[cfg(test)]

@@ -122,6 +122,20 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(low_byte(value));
 }
 
+/// Puts a varint before what was written from `start` on: the length or number of something that had to be written to be known.
+pub(crate) fn put_varint_before(out: &mut Vec<u8>, start: usize, value: u64) {
+    let end = out.len();
+    put_varint(out, value);
+    let length = out.len() - end;
+    if end - start == 0 {
+        return;
+    }
+    let mut varint = [0; 8];
+    varint[..length].copy_from_slice(&out[end..]);
+    out.copy_within(start..end, start + length);
+    out[start..start + length].copy_from_slice(&varint[..length]);
+}
+
 /// Writes `value` into `out` and returns how many bytes that took: at most 8 for ±2^53.
 pub(crate) fn put_svarint(out: &mut [u8; 8], value: i64) -> usize {
     let negative = value < 0;

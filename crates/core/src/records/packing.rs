@@ -70,8 +70,10 @@ impl Records {
             to
         });
         let moved = Moved(core::mem::replace(&mut self.arena, packed));
-        self.origins =
-            self.origins.iter().map(|(&record, &origin)| (moved.to(record), origin)).collect();
+        // Put in one by one: a map that is collected brings a sort of its own along.
+        for (record, origin) in core::mem::take(&mut self.origins) {
+            self.origins.insert(moved.to(record), origin);
+        }
         self.wasted_arena = 0;
         self.table.moved(|record| moved.to(record));
         moved
