@@ -103,6 +103,20 @@ describe("authenticate", () => {
     await store.close();
   });
 
+  test("that never answers keeps nobody waiting for longer than a handshake may take", async () => {
+    await using served = await serve({
+      authenticate: () => new Promise<never>(() => {}),
+      limits: { handshakeMsMax: 50 },
+    });
+    const { code } = await hearing(`${served.url}/team`, HELLO);
+    expect(code).toBe(1008);
+    const headers = { authorization: "Bearer ada" };
+    expect(await served.json("team", { headers }).closed).toBe(1008);
+    const page = served.json("team");
+    page.says({ action: "authenticate", token: "ada" });
+    expect(await page.closed).toBe(1008);
+  });
+
   test("one who leaves while it is asked leaves nothing behind", async () => {
     let answer = (): void => {};
     let isAsked = (): void => {};

@@ -120,6 +120,14 @@ describe("the page", () => {
     expect(packed.headers["content-encoding"]).toBe("gzip");
     expect(packed.body.length).toBeLessThan(500);
     expect(gunzipSync(packed.body).toString()).toBe(SCRIPT);
+    for (const refusing of ["gzip;q=0", "br, gzip; q=0.000", "identity", "gzipped"]) {
+      const answer = await ask("/assets/app-1a2b.js", { headers: { "accept-encoding": refusing } });
+      expect(answer.headers["content-encoding"]).toBeUndefined();
+    }
+    for (const taking of ["GZIP;q=0.5", "br;q=0, gzip ; q=1.0", "x-gzip"]) {
+      const answer = await ask("/assets/app-1a2b.js", { headers: { "accept-encoding": taking } });
+      expect(answer.headers["content-encoding"]).toBe("gzip");
+    }
     const short = await ask("/sw.js", { headers: { "accept-encoding": "gzip" } });
     expect(short.headers["content-encoding"]).toBeUndefined();
   });

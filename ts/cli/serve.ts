@@ -45,7 +45,7 @@ const LIMIT_HELP: Readonly<Record<LimitName, string>> = {
   bytesPerSecondMax: "bytes a second of one connection, which is read more slowly above",
   queuedBytesMax: "bytes that wait for one client; above, only what has changed is remembered",
   queueFullMsMax: "milliseconds that this may last until the connection ends",
-  handshakeMsMax: "milliseconds until a client has said who it is",
+  handshakeMsMax: "milliseconds until a client has said who it is and was let in",
   headerMsMax: "milliseconds until the head of an HTTP request is here",
   requestMsMax: "milliseconds until all of an HTTP request is here",
 };

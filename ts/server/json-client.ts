@@ -77,11 +77,9 @@ class JsonClient implements LinkHandler, JsonMember {
     clients.askFrom(this.#link);
     const token = bearerOf(request);
     this.#isAsked = this.#door.asks && token === undefined;
-    if (this.#isAsked) {
-      this.#cancelHandshake = timers.after(limits.handshakeMsMax, () =>
-        this.close(CLOSE_SILENT, "no authenticate came in time"),
-      );
-    }
+    this.#cancelHandshake = timers.after(limits.handshakeMsMax, () =>
+      this.close(CLOSE_SILENT, "you were not let in in time"),
+    );
     return new Promise((resolve) => {
       this.#resolve = resolve;
       this.#link.start(this);
@@ -155,7 +153,6 @@ class JsonClient implements LinkHandler, JsonMember {
       return;
     }
     this.#isAsked = false;
-    this.#cancelHandshake();
     void this.#enter(token);
   }
 
@@ -173,6 +170,7 @@ class JsonClient implements LinkHandler, JsonMember {
   }
 
   #begin(admitted: Admitted): void {
+    this.#cancelHandshake();
     this.#admitted = admitted;
     const { room } = admitted;
     room.members.add(this.#link);

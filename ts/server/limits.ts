@@ -25,7 +25,7 @@ export interface ServerLimits {
   readonly queuedBytesMax: number;
   /** For how many milliseconds a client may leave that queue full and get no shorter; then its connection ends with 1013. Default: 30,000. */
   readonly queueFullMsMax: number;
-  /** Milliseconds until a client has said who it is. Default: 5,000. */
+  /** Milliseconds until a client has said who it is, and was let in. Default: 5,000. */
   readonly handshakeMsMax: number;
   /** Milliseconds until the head of an HTTP request is here. Default: 5,000. */
   readonly headerMsMax: number;

@@ -77,13 +77,20 @@ export class Pages {
     if (headers["if-none-match"] === file.etag) {
       return { status: 304, headers: file.headers, body: NOTHING };
     }
-    const takesPacked = /\bgzip\b/u.test(headers["accept-encoding"]?.toString() ?? "");
+    const takesPacked = takesGzip(headers["accept-encoding"]?.toString() ?? "");
     if (file.packed === undefined || !takesPacked) {
       return { status: 200, headers: file.headers, body: file.plain };
     }
     const coded = { ...file.headers, "content-encoding": "gzip" };
     return { status: 200, headers: coded, body: file.packed };
   }
+}
+
+/** Whether that header takes it; "gzip;q=0" says that it does not. */
+function takesGzip(acceptEncoding: string): boolean {
+  return acceptEncoding
+    .split(",")
+    .some((each) => /^\s*(?:x-)?gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*$).*)?$/iu.test(each));
 }
 
 async function namesOf(folder: string): Promise<string[]> {

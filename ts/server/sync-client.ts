@@ -45,7 +45,7 @@ class SyncClient {
   async run({ clients }: Pick<ClientOptions, "clients">): Promise<void> {
     const { timers, limits } = clients;
     this.#cancelHandshake = timers.after(limits.handshakeMsMax, () => {
-      this.#link.close(CLOSE_SILENT, "no hello came in time");
+      this.#link.close(CLOSE_SILENT, "you were not let in in time");
     });
     try {
       await startSession({
@@ -61,7 +61,6 @@ class SyncClient {
   }
 
   async #admit({ room, token }: Hello): Promise<SyncHost> {
-    this.#cancelHandshake();
     const request = this.#request as IncomingMessage;
     this.#request = undefined;
     if (room !== "" && room !== this.#room) {
@@ -69,6 +68,7 @@ class SyncClient {
     }
     this.#link.hold();
     const admitted = await this.#door.admit({ request, token }, this.#room);
+    this.#cancelHandshake();
     if (this.#hasLeft) {
       this.#door.leave(admitted);
       throw new LastwriteError("link-failed", "the client has left");
