@@ -10,8 +10,8 @@ import { buildProgram } from "../persistence/programs/build.ts";
 export interface ProgramUnderTest extends Disposable {
   /** Runs it to its end. */
   run(args: readonly string[]): Promise<Ended>;
-  /** Resolves when it listens. */
-  serve(args: readonly string[]): Promise<Serving>;
+  /** Resolves when it listens. `log` is the file that its log goes to, as a descriptor; `errors` is then empty. */
+  serve(args: readonly string[], log?: number): Promise<Serving>;
 }
 
 export interface Ended {
@@ -35,16 +35,17 @@ export async function buildLastwrite(): Promise<ProgramUnderTest> {
   const source = path.resolve(import.meta.dirname, "../../ts/cli/main.ts");
   const file = await buildProgram("lastwrite", source);
   const running = new Set<ChildProcess>();
-  const start = (args: readonly string[]): ChildProcess => {
-    const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const start = (args: readonly string[], log?: number): ChildProcess => {
+    const stdio = ["ignore", "pipe", log ?? "pipe"] as const;
+    const child = spawn(process.execPath, [file, ...args], { stdio: [...stdio] });
     running.add(child);
     child.on("close", () => running.delete(child));
     return child;
   };
   return {
     run: (args) => endOf(start(args)),
-    async serve(args) {
-      const child = start(["serve", "--no-page", ...args]);
+    async serve(args, log) {
+      const child = start(["serve", "--no-page", ...args], log);
       const ended = endOf(child);
       const port = await Promise.race([
         portOf(child),

@@ -4,7 +4,15 @@
  */
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -145,6 +153,39 @@ describe("what it says", () => {
     await store.close();
     second.process.kill("SIGTERM");
     expect((await second.ended).errors).toContain('"code":"store-locked"');
+  });
+});
+
+describe("when its log cannot be written", () => {
+  /** Answers with the exit code, after it served many rooms and was asked to end. */
+  async function codeAfterWork(serving: Serving): Promise<number | null> {
+    const stores = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => connect(serving.url, `room${at}`)),
+    );
+    for (const store of stores) {
+      store.set("a", 1);
+      await store.synced();
+      await store.close();
+    }
+    serving.process.kill("SIGTERM");
+    return (await serving.ended).code;
+  }
+
+  test("as who read it has ended, it goes on", async () => {
+    const serving = await serve();
+    serving.process.stdout?.destroy();
+    serving.process.stderr?.destroy();
+    expect(await codeAfterWork(serving)).toBe(0);
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("as its disk is full, it goes on", async () => {
+    const full = openSync("/dev/full", "w");
+    try {
+      const serving = await program.serve(["--data", folder, "--port", "0"], full);
+      expect(await codeAfterWork(serving)).toBe(0);
+    } finally {
+      closeSync(full);
+    }
   });
 });
 
