@@ -23,7 +23,9 @@ import {
   alike,
   exchange,
   holds,
+  type JsonClient,
   keptInMemory,
+  type Served,
   serve,
   tcp,
   upgradeRequest,
@@ -221,6 +223,41 @@ describe("a room", () => {
     await store.close();
   });
 
+  test("is closed before its time for another one, the one that nobody has been in for longest first", async () => {
+    await using served = await serve({ data: folder, limits: { roomsOpenMax: 3 } });
+    const inside: JsonClient[] = [];
+    for (const room of ["one", "two", "three"]) {
+      const client = served.json(room);
+      await client.hears({ action: "initial_data" });
+      inside.push(client);
+    }
+    const refused = served.json("four");
+    expect(await refused.hears({ action: "error" })).toMatchObject({ error: "too-large" });
+    expect(await refused.closed).toBe(1013);
+
+    for (const at of [1, 0]) {
+      inside[at]?.socket.close();
+      await inside[at]?.closed;
+      await connections(served, 1 + at);
+    }
+    await served.json("four").hears({ action: "initial_data" });
+    expect(await served.logged("room-closed")).toMatchObject({ room: "two" });
+    // "one" goes for five at once, of which one gets in.
+    const codes = await Promise.all(
+      ["a", "b", "c", "d", "e"].map(async (room) => {
+        const client = served.json(room);
+        const { action } = await client.hears({});
+        return action;
+      }),
+    );
+    expect(codes.filter((action) => action === "initial_data")).toHaveLength(1);
+    expect(served.server.metrics()).toContain("lastwrite_rooms_open 3\n");
+    expect(served.log.filter(({ event }) => event === "room-closed")).toMatchObject([
+      { room: "two" },
+      { room: "one" },
+    ]);
+  });
+
   test("that cannot be opened says so without saying where it is kept", async () => {
     await using served = await serve({
       persistence: (room) => {
@@ -314,6 +351,13 @@ describe("closing", () => {
     client.socket.terminate();
   });
 });
+
+/** Resolves when so many are connected. */
+async function connections(served: Served, count: number): Promise<void> {
+  while (!served.server.metrics().includes(`lastwrite_connections ${count}\n`)) {
+    await new Promise((resolve) => void setImmediate(resolve));
+  }
+}
 
 function body(url: string): Promise<string> {
   return new Promise((resolve, reject) => {

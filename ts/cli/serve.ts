@@ -39,6 +39,7 @@ const LIMIT_HELP: Readonly<Record<LimitName, string>> = {
   roomKeysMax: "keys of a room",
   roomBytesMax: "bytes of a room",
   roomsMax: "rooms",
+  roomsOpenMax: "rooms that are open at one time",
   connectionsMax: "connections",
   connectionsPerAddressMax: "connections from one address",
   framesPerSecondMax: "messages a second of one connection, which is read more slowly above",

@@ -13,6 +13,8 @@ export interface ServerLimits {
   readonly roomBytesMax: number;
   /** Rooms that are kept, counted since the start; in a folder those that lie there, too. Default: 10,000. */
   readonly roomsMax: number;
+  /** Rooms that are open at one time. For another one that is closed which nobody has been in for longest; when somebody is in each, nobody gets into another one. Default: 1,000. */
+  readonly roomsOpenMax: number;
   /** Connections at one time. Default: 16,384. */
   readonly connectionsMax: number;
   /** Connections at one time from one address. Default: 256. */
@@ -38,6 +40,7 @@ export const LIMITS: ServerLimits = {
   roomKeysMax: 1_000_000,
   roomBytesMax: 2 ** 28,
   roomsMax: 10_000,
+  roomsOpenMax: 1000,
   connectionsMax: 2 ** 14,
   connectionsPerAddressMax: 256,
   framesPerSecondMax: 2000,

@@ -31,6 +31,8 @@ interface Slot {
   /** Somebody of this program has its store. */
   isHeld: boolean;
   cancelIdle: () => void;
+  /** Nobody is in it, since the turn of that number; undefined while somebody is, or comes. */
+  idleTurn: number | undefined;
   /** Resolves when it is closed. */
   closing: Promise<void> | undefined;
 }
@@ -46,6 +48,7 @@ export class Rooms {
   readonly #slotByRoom = new WeakMap<Room, Slot>();
   readonly #known: Set<string>;
   #isClosed = false;
+  #turn = 0;
 
   constructor(options: RoomsOptions) {
     this.#options = options;
@@ -61,6 +64,7 @@ export class Rooms {
   async enter(name: string): Promise<Room> {
     const slot = await this.#slotOf(name);
     slot.count++;
+    slot.idleTurn = undefined;
     slot.cancelIdle();
     try {
       const room = await slot.opening;
@@ -80,6 +84,8 @@ export class Rooms {
     slot.count--;
     if (slot.count > 0 || slot.isHeld || slot.closing !== undefined) return;
     const { timers, idleMs } = this.#options;
+    this.#turn++;
+    slot.idleTurn = this.#turn;
     slot.cancelIdle = timers.after(idleMs, () => {
       this.#closeSlot(room.name, slot).catch(() => {});
     });
@@ -121,23 +127,49 @@ export class Rooms {
     for (;;) {
       if (this.#isClosed) throw serverClosed();
       const slot = this.#slots.get(name);
-      if (slot === undefined) return this.#open(name);
-      if (slot.closing === undefined) return slot;
-      await slot.closing.catch(() => {});
+      if (slot?.closing !== undefined) {
+        await slot.closing.catch(() => {});
+      } else if (slot !== undefined) {
+        slot.idleTurn = undefined;
+        return slot;
+      } else if (!this.#known.has(name) && this.#known.size >= this.#options.limits.roomsMax) {
+        throw new LastwriteError("too-large", "the server has as many rooms as it may have");
+      } else if (this.#slots.size < this.#options.limits.roomsOpenMax) {
+        return this.#open(name);
+      } else {
+        await this.#closeIdle();
+      }
     }
   }
 
-  #open(name: string): Slot {
-    const { limits } = this.#options;
-    if (!this.#known.has(name) && this.#known.size >= limits.roomsMax) {
-      throw new LastwriteError("too-large", "the server has as many rooms as it may have");
+  /** Closes the room that nobody has been in for longest, or waits for one that is being closed. Rejects with `too-large` when somebody is in each. */
+  async #closeIdle(): Promise<void> {
+    let idlest: readonly [name: string, slot: Slot] | undefined;
+    for (const [name, slot] of this.#slots) {
+      if (slot.closing !== undefined || slot.idleTurn === undefined) continue;
+      if (slot.idleTurn < (idlest?.[1].idleTurn ?? Infinity)) idlest = [name, slot];
     }
+    const closing =
+      idlest === undefined
+        ? [...this.#slots.values()].find((slot) => slot.closing !== undefined)?.closing
+        : this.#closeSlot(...idlest);
+    if (closing === undefined) {
+      throw new LastwriteError(
+        "too-large",
+        "the server has as many rooms open as it may have, and somebody is in each; try again later",
+      );
+    }
+    await closing.catch(() => {});
+  }
+
+  #open(name: string): Slot {
     this.#known.add(name);
     const slot: Slot = {
       opening: this.#opened(name),
       count: 0,
       isHeld: false,
       cancelIdle: () => {},
+      idleTurn: undefined,
       closing: undefined,
     };
     this.#slots.set(name, slot);
