@@ -40,6 +40,8 @@ enum Op {
     /// A copy of the storage is opened and writes, and comes back.
     Clone(&'static str),
     SetReplicaId(u8),
+    /// The replica or a peer names the store that collects.
+    SetCollector(usize, u8),
     Time(u64),
     /// A journal, whole if asked for or if it has to be.
     Journal(bool, u64),
@@ -70,6 +72,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Restamp),
         1 => key().prop_map(Op::Clone),
         1 => (20_u8..25).prop_map(Op::SetReplicaId),
+        2 => (0_usize..3, 0_u8..3).prop_map(|(who, store)| Op::SetCollector(who, store)),
         3 => (0_u64..5).prop_map(Op::Time),
         14 => (prop::bool::weighted(0.15), select(&[1_u64, 40, 200, u64::MAX][..]))
             .prop_map(|(whole, part)| Op::Journal(whole, part)),
@@ -179,6 +182,13 @@ impl World {
             }
             Op::SetReplicaId(number) => {
                 self.replica.set_replica_id(id(*number)).expect("none is open");
+            }
+            Op::SetCollector(who, store) => {
+                let named = match who.checked_sub(1) {
+                    None => &mut self.replica,
+                    Some(peer) => &mut self.peers[peer],
+                };
+                named.set_collector([*store; 16], now).expect("none is open");
             }
             Op::Time(by) => self.now += by,
             Op::Journal(whole, part_bytes_max) => self.journal(*whole, *part_bytes_max),
