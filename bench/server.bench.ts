@@ -39,6 +39,14 @@ async function main(): Promise<void> {
     if (write !== undefined) writeSection(write, text, SECTION);
     return;
   }
+  if (
+    options.rows.some(({ id }) => id === "deliveries") &&
+    !options.columns.includes("lastwrite")
+  ) {
+    throw new Error(
+      "others get as many changes a message as lastwrite puts together: measure deliveries of lastwrite, too",
+    );
+  }
   const machine = `${thisMachine()}, files in ${useFolder(options.folder ?? import.meta.dirname)}`;
   const results: Result[] = [];
   for (const row of SERVER_ROWS.filter(({ id }) => options.rows.some((each) => each.id === id))) {
@@ -126,7 +134,12 @@ async function measure(
 function changesAFrame(column: ServerName, before: readonly Result[]): number {
   if (column === "lastwrite") return 1;
   const own = before.find(({ row, column: of }) => row === "deliveries" && of === "lastwrite");
-  return Math.max(1, Math.round(own?.beside ?? 1));
+  if (own?.beside === undefined) {
+    throw new Error(
+      "the others are given as many changes a message as lastwrite, which was not measured before them",
+    );
+  }
+  return Math.max(1, Math.round(own.beside));
 }
 
 async function idle(

@@ -45,6 +45,11 @@ function verdict(goal: ServerGoal, own: Result | undefined): string {
     );
   }
   if ("max" in goal) return judge(`≤ ${goal.max.toLocaleString("en")}`, value, goal.max);
+  if ("heldMin" in goal) {
+    const held = value === undefined ? undefined : own?.size;
+    const words = `${goal.heldMin.toLocaleString("en")} held`;
+    return judge(words, held === undefined ? undefined : -held, -goal.heldMin);
+  }
   if ("timesMax" in goal) {
     return judge(`≤ ${goal.timesMax} × beside`, divided(value, own?.beside), goal.timesMax);
   }
