@@ -23,6 +23,7 @@ export type {
   Failure,
   Hashes,
   Have,
+  Held,
   Hello,
   Need,
   Peers,

@@ -1,7 +1,8 @@
 /** What two sessions say to each other. docs/protocol.md tells the bytes, ./codec.ts reads and writes them. */
 
-/** The versions of the protocol that this release speaks. */
+/** The least version of the protocol that this release speaks. */
 export const PROTOCOL_MIN = 1;
+/** The greatest one. */
 export const PROTOCOL_MAX = 1;
 
 /** A place in the order of arrival of one store. */
@@ -182,10 +183,12 @@ export interface Peers {
   readonly others: readonly string[];
 }
 
+/** Asks whether the other side is there. */
 export interface Ping {
   readonly type: "ping";
 }
 
+/** It is, and has said all that it had when it was asked. */
 export interface Pong {
   readonly type: "pong";
 }
@@ -198,6 +201,7 @@ export interface Failure {
   readonly final: boolean;
 }
 
+/** Anything that one side says. */
 export type SyncMessage =
   | Hello
   | Clock
