@@ -16,6 +16,7 @@ export const OPEN = { relaxed: 1, strict: 2 } as const;
 export class Attributes {
   readonly #all = new Map<string, Uint8Array>();
   readonly #changed = new Map<string, Uint8Array | undefined>();
+  #isChanged = false;
 
   get all(): ReadonlyMap<string, Uint8Array> {
     return this.#all;
@@ -26,6 +27,17 @@ export class Attributes {
   }
 
   set(name: string, value: Uint8Array | undefined): void {
+    this.note(name, value);
+    this.#isChanged = true;
+  }
+
+  /** Whether something has to be kept that was not only noted. */
+  get isChanged(): boolean {
+    return this.#isChanged;
+  }
+
+  /** As `set`, for what may get lost in a crash: it is kept with what is to be kept anyway. */
+  note(name: string, value: Uint8Array | undefined): void {
     this.#put(name, value);
     this.#changed.set(name, value);
   }
@@ -33,6 +45,7 @@ export class Attributes {
   /** Has an attribute kept once more. */
   touch(name: string): void {
     this.#changed.set(name, this.#all.get(name));
+    this.#isChanged = true;
   }
 
   /** Takes over what was kept. */
@@ -44,6 +57,7 @@ export class Attributes {
   takeChanged(): ReadonlyMap<string, Uint8Array | undefined> {
     const changed = new Map(this.#changed);
     this.#changed.clear();
+    this.#isChanged = false;
     return changed;
   }
 

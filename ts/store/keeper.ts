@@ -240,7 +240,9 @@ export class Keeper {
 
   #takeJournal(): Journal | undefined {
     this.#mark();
-    const changed = encodeAttributes(this.#attributes.takeChanged());
+    // What was only noted is no reason to write.
+    const isDue = this.#attributes.isChanged || this.#isClosing || this.unflushedCount > 0;
+    const changed = isDue ? encodeAttributes(this.#attributes.takeChanged()) : new Uint8Array(0);
     const [frame] = this.#entries.journal(changed);
     return frame && { frame, head: this.#entries.head() };
   }

@@ -167,11 +167,11 @@ function rememberedOf(attributes: Attributes): (name: string, value: Uint8Array)
   return (name, value) => {
     names.delete(name);
     names.add(name);
-    attributes.set(name, value);
+    attributes.note(name, value);
     const [oldest] = names;
     if (names.size <= CURSORS_MAX || oldest === undefined) return;
     names.delete(oldest);
-    attributes.set(oldest, undefined);
+    attributes.note(oldest, undefined);
   };
 }
 
