@@ -267,7 +267,7 @@ function randomHistory(
       own.set("k", step, now + 1_000);
       if (random.once(2)) journal();
       own.restamp(now);
-    } else if (random.once(20)) {
+    } else if (random.once(19)) {
       dictionary.setCollector(idOf(200 + random.below(3)), now);
     } else if (random.once(6)) {
       for (const one of all) for (const other of all) merge(one, other, now);
