@@ -15,6 +15,7 @@ import { memoryPersistence } from "../../ts/persistence/memory.ts";
 import { encodeMessage } from "../../ts/sync/codec.ts";
 import { buildLastwrite, type ProgramUnderTest, type Serving } from "./program-under-test.ts";
 import { jsonClient, serve, type Served } from "./under-test.ts";
+import { HELLO } from "../sync/played-peer.ts";
 
 const MIB = 2 ** 20;
 const GROWTH_MAX = 80 * MIB;
@@ -137,18 +138,7 @@ test(
     const greedy = new WebSocket(`${serving.url}/versions`, { perMessageDeflate: false });
     greedy.on("error", () => {});
     await once(greedy, "open");
-    const hello = {
-      type: "hello",
-      protocolMin: 1,
-      protocolMax: 1,
-      storeId: "bb".repeat(16),
-      millis: Date.now(),
-      driftMaxMs: 300_000,
-      windowBytes: 1_048_576,
-      isServer: false,
-      room: "",
-      token: "",
-    } as const;
+    const hello = { ...HELLO, millis: Date.now() };
     let number = 0;
     greedy.send(encodeMessage(hello, number));
     await once(greedy, "message");

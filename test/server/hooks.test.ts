@@ -10,6 +10,7 @@ import { decodeMessage, encodeMessage } from "../../ts/sync/codec.ts";
 import type { Hello, SyncMessage } from "../../ts/sync/messages.ts";
 import type { Store } from "../../ts/store/contract.ts";
 import { alike, holds, type Served, serve, whenStatus } from "./under-test.ts";
+import { HELLO } from "../sync/played-peer.ts";
 
 type Person = "ada" | "bob" | "eve";
 
@@ -32,19 +33,6 @@ async function comes(served: Served, room: string, token?: string): Promise<Stor
     ...(token !== undefined && { token }),
   });
 }
-
-const HELLO: Hello = {
-  type: "hello",
-  protocolMin: 1,
-  protocolMax: 1,
-  storeId: "00112233445566778899aabbccddeeff",
-  millis: 1_800_000_000_000,
-  driftMaxMs: 300_000,
-  windowBytes: 1_048_576,
-  isServer: false,
-  room: "",
-  token: "",
-};
 
 /** All that a client is told that says only hello, and how it ends. */
 function hearing(url: string, hello: Hello): Promise<{ heard: SyncMessage[]; code: number }> {

@@ -19,6 +19,7 @@ import { createDictionary } from "../../ts/dictionary/dictionary.ts";
 import { loadEngine } from "../../ts/engine/load.ts";
 import { numberFromEnvironment, type Random, seededRandom } from "../suites/random.ts";
 import { buildLastwrite, type ProgramUnderTest, type Serving } from "./program-under-test.ts";
+import { HELLO } from "../sync/played-peer.ts";
 
 const FRAMES =
   numberFromEnvironment("HOSTILE_FRAMES") ?? (process.env["CI"] === undefined ? 40_000 : 200_000);
@@ -29,19 +30,7 @@ const SLICES = 10;
 /** After few the heap has not yet found the size that it stays at. */
 const DRIFT_MAX: number = (FRAMES >= 200_000 ? 20 : 32) * 2 ** 20;
 const HOUR_MS = 3_600_000;
-
-const HELLO: Hello = {
-  type: "hello",
-  protocolMin: 1,
-  protocolMax: 1,
-  storeId: "00112233445566778899aabbccddeeff",
-  millis: Date.now(),
-  driftMaxMs: 300_000,
-  windowBytes: 1_048_576,
-  isServer: false,
-  room: "",
-  token: "",
-};
+const GREETING: Hello = { ...HELLO, millis: Date.now() };
 
 let program: ProgramUnderTest;
 let folder: string;
@@ -84,7 +73,7 @@ function badMessage(random: Random, number: number): Uint8Array | string {
     case 2:
       return encodeText({ type: "ping" }, number).replace("p", "q");
     case 3:
-      return spoilt(random, encodeMessage(HELLO, number));
+      return spoilt(random, encodeMessage(GREETING, number));
     default: {
       const message = {
         type: "delta",
@@ -110,7 +99,7 @@ async function attack(serving: Serving, random: Random, frames: number): Promise
   await Promise.race([once(socket, "open"), closed]);
   let sent = 0;
   if (target === "team" && !random.once(4)) {
-    socket.send(encodeMessage({ ...HELLO, storeId: "00".repeat(16) }, 0));
+    socket.send(encodeMessage({ ...GREETING, storeId: "00".repeat(16) }, 0));
     await Promise.race([once(socket, "message"), closed]);
   }
   while (sent < frames && socket.readyState === WebSocket.OPEN) {

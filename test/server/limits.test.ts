@@ -11,6 +11,7 @@ import { Pace } from "../../ts/server/pace.ts";
 import { encodeMessage } from "../../ts/sync/codec.ts";
 import { webSocketConnector } from "../../ts/transport/websocket.ts";
 import { exchange, holds, type Served, serve, tcp, upgradeRequest } from "./under-test.ts";
+import { HELLO } from "../sync/played-peer.ts";
 
 /** A WebSocket that is open, and its close code. */
 async function socketTo(
@@ -100,23 +101,7 @@ describe("a message", () => {
     const { socket, closed } = await socketTo(served, "team");
     const heard: Buffer[] = [];
     socket.on("message", (data: Buffer) => heard.push(data));
-    socket.send(
-      encodeMessage(
-        {
-          type: "hello",
-          protocolMin: 1,
-          protocolMax: 1,
-          storeId: "00112233445566778899aabbccddeeff",
-          millis: Date.now(),
-          driftMaxMs: 300_000,
-          windowBytes: 1_048_576,
-          isServer: false,
-          room: "",
-          token: "",
-        },
-        0,
-      ),
-    );
+    socket.send(encodeMessage({ ...HELLO, millis: Date.now() }, 0));
     while (heard.length < 2) await once(socket, "message");
     for (let at = 0; at < 2; at++) {
       const before = heard.length;

@@ -1,10 +1,11 @@
 /** One side of a session as a test plays it, word by word. */
 
 import { decodeMessage, encodeMessage } from "../../ts/sync/codec.ts";
-import type { SyncMessage } from "../../ts/sync/messages.ts";
+import type { Hello, SyncMessage } from "../../ts/sync/messages.ts";
 import type { Link, LinkEnd, Message } from "../../ts/transport/contract.ts";
 
-export const HELLO: SyncMessage = {
+/** Of a client that asks for nothing in particular. */
+export const HELLO: Hello = {
   type: "hello",
   protocolMin: 1,
   protocolMax: 1,

@@ -16,7 +16,7 @@ import { exchangeOf, sessionOf, testReplica } from "./replicas.ts";
 
 const engine = await loadEngine();
 
-const GREETING: Hello = { ...(HELLO as Hello), millis: Date.now(), room: "team", token: "secret" };
+const GREETING: Hello = { ...HELLO, millis: Date.now(), room: "team", token: "secret" };
 
 function serve(
   host: SyncHost | ((hello: Hello) => Promise<SyncHost>),

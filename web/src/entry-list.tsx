@@ -130,7 +130,6 @@ export function EntryList(props: EntryListProps): ReactNode {
   useEffect(() => {
     // The editor may have been asked for while its row was out of sight.
     if (isEdited && active >= 0) virtualizer.scrollToIndex(active);
-    // oxlint-disable-next-line react-hooks/exhaustive-deps
   }, [isEdited]);
 
   const items = virtualizer.getVirtualItems();

@@ -25,7 +25,6 @@ export function NoticeBar({ notice, onClose }: NoticeBarProps): ReactNode {
     const timer = setTimeout(onClose, SHOWN_MS);
     return () => clearTimeout(timer);
     // One notice has one time, however often its owner is rendered.
-    // oxlint-disable-next-line react-hooks/exhaustive-deps
   }, [notice]);
   return (
     <div className="notices">
