@@ -149,40 +149,36 @@ export function optional<Value>(field: Field<Value>): Field<Value | undefined> {
 const id8 = hex(8);
 
 /** A place in the order of arrival of one epoch. */
-export const cursor: Field<Cursor> = {
-  is: `an epoch of ${id8.is} and a place below 2^48, and nothing else`,
-  allows: (value): value is Cursor => isPair(value, "epoch", "place"),
-  write: (writer, value) => {
-    id8.write(writer, value.epoch);
-    place.write(writer, value.place);
-  },
-  read: (reader) => ({ epoch: id8.read(reader), place: place.read(reader) }),
-  // Anew, so that the members have one order.
-  toJson: (value) => ({ epoch: value.epoch, place: value.place }),
-  fromJson: (json) => json,
-};
+export const cursor: Field<Cursor> = pair("epoch", "place");
 
 /** Parts of one snapshot. */
-export const held: Field<Held> = {
-  is: `an id of ${id8.is} and a count below 2^48, and nothing else`,
-  allows: (value): value is Held => isPair(value, "id", "count"),
-  write: (writer, value) => {
-    id8.write(writer, value.id);
-    place.write(writer, value.count);
-  },
-  read: (reader) => ({ id: id8.read(reader), count: place.read(reader) }),
-  toJson: (value) => ({ id: value.id, count: value.count }),
-  fromJson: (json) => json,
-};
+export const held: Field<Held> = pair("id", "count");
 
-function isPair(value: unknown, idName: string, numberName: string): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const members = value as Readonly<Record<string, unknown>>;
-  return (
-    id8.allows(members[idName]) &&
-    place.allows(members[numberName]) &&
-    Object.keys(members).length === 2
-  );
+/** An id of 8 bytes and a number below 2^48, by these names. */
+function pair<Id extends string, Count extends string>(
+  idName: Id,
+  countName: Count,
+): Field<Readonly<Record<Id, string> & Record<Count, number>>> {
+  type Pair = Readonly<Record<Id, string> & Record<Count, number>>;
+  const pairOf = (first: string, second: number): Pair =>
+    ({ [idName]: first, [countName]: second }) as Pair;
+  return {
+    is: `\`${idName}\`, ${id8.is}, and \`${countName}\` below 2^48, and nothing else`,
+    allows: (value): value is Pair => {
+      if (typeof value !== "object" || value === null) return false;
+      const members = value as Readonly<Record<string, unknown>>;
+      const isPair = id8.allows(members[idName]) && place.allows(members[countName]);
+      return isPair && Object.keys(members).length === 2;
+    },
+    write: (writer, value) => {
+      id8.write(writer, value[idName]);
+      place.write(writer, value[countName]);
+    },
+    read: (reader) => pairOf(id8.read(reader), place.read(reader)),
+    // Anew, so that the members have one order.
+    toJson: (value) => pairOf(value[idName], value[countName]),
+    fromJson: (json) => json,
+  };
 }
 
 /** What JSON has as it is. */
