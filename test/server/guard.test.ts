@@ -11,6 +11,7 @@ import { Guard, type MayWrite } from "../../ts/server/guard.ts";
 import { LIMITS } from "../../ts/server/limits.ts";
 import { Room } from "../../ts/server/room.ts";
 import type { PersistentStore } from "../../ts/store/store.ts";
+import { sessionOf, testReplica } from "../sync/replicas.ts";
 
 const KEYS = 1000;
 
@@ -123,4 +124,29 @@ test("after a snapshot a room is measured anew", () => {
     expect.objectContaining({ code: "too-large" }),
   );
   other.close();
+});
+
+test("a session holds no more of a snapshot than the room may have", () => {
+  const room = new Room({
+    name: "team",
+    store,
+    engine,
+    limits: { ...LIMITS, roomBytesMax: 20_000 },
+    byteCount: 0,
+    now: () => performance.now(),
+    failed: () => {},
+  });
+  const [session, other] = [sessionOf(room.host.replica), sessionOf(testReplica(engine).replica)];
+  const said = [...session.open().messages];
+  const answers = [...other.open().messages];
+  for (const message of said) answers.push(...other.receive(message).messages);
+  for (const message of answers) session.receive(message);
+  const empty = createDictionary({ engine });
+  const frame = empty.snapshot();
+  const part = { type: "snapshot", place: undefined, frame } as const;
+  session.receive({ ...part, remaining: 10_000 });
+  expect(() => session.receive({ ...part, remaining: 20_000 })).toThrow(
+    expect.objectContaining({ code: "too-large" }),
+  );
+  empty.close();
 });

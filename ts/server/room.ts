@@ -90,6 +90,7 @@ export class Room {
       keep: () => this.keep(),
       replica: {
         ...replica,
+        snapshotBytesMax: this.#options.limits.roomBytesMax,
         merge: (frame, how) => {
           if (guard?.admitFrame(frame) === false) return NOTHING_MERGED;
           this.#quota.admitFrame(frame);
